@@ -14,9 +14,17 @@ public sealed record HostFacts
     public required QemuFacts Qemu { get; init; }
     /// <summary>Free and total bytes of the file system that holds disks and images.</summary>
     public required StorageFacts Storage { get; init; }
+    /// <summary>Where this host keeps things; absolute paths.</summary>
+    public required HostFolders Folders { get; init; }
     /// <summary>True for the simulated host: nothing here is real.</summary>
     public bool Simulated { get; init; }
 }
+
+/// <param name="Run">Sockets and pid files, one folder per machine; short, because a unix socket path ends at 107 bytes.</param>
+/// <param name="State">What outlives a run: firmware variables, TPM state, saved state, logs; one folder per machine.</param>
+/// <param name="Disks">Disk files.</param>
+/// <param name="Images">Image store; files are read-only.</param>
+public sealed record HostFolders(string Run, string State, string Disks, string Images);
 
 public sealed record CpuFacts(string Model, string Vendor, int OnlineCount, string Architecture);
 
