@@ -1,0 +1,20 @@
+namespace KvmPortal.Engine;
+
+/// <summary>Settings of the engine (section <c>Engine</c>); paths are absolute once the portal has started.</summary>
+public sealed record EngineOptions
+{
+    /// <summary>The data directory (0700): database, images, disks, bootstrap token.</summary>
+    public required string DataRoot { get; init; }
+
+    /// <summary>Jobs that may run at once.</summary>
+    public int ParallelJobs { get; init; } = 32;
+
+    /// <summary>Number of simulated machines; null for the real host.</summary>
+    public int? Simulated { get; init; }
+
+    /// <summary>The SQLite file.</summary>
+    public string DatabasePath => Path.Combine(DataRoot, "kvmportal.db");
+
+    /// <summary>Holds the one-time token while no account exists; mode 0600.</summary>
+    public string BootstrapTokenPath => Path.Combine(DataRoot, "bootstrap-token");
+}

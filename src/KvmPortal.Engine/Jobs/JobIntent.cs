@@ -1,0 +1,31 @@
+using System.Text.Json.Serialization;
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Vms;
+
+namespace KvmPortal.Engine.Jobs;
+
+/// <summary>The closed list of what a job can be for. Each has one planner.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "intent")]
+[JsonDerivedType(typeof(CreateVmIntent), "create-vm")]
+[JsonDerivedType(typeof(VmActionIntent), "vm-action")]
+[JsonDerivedType(typeof(ChangeVmIntent), "change-vm")]
+[JsonDerivedType(typeof(DeleteVmIntent), "delete-vm")]
+[JsonDerivedType(typeof(RegisterImageIntent), "register-image")]
+[JsonDerivedType(typeof(DeleteImageIntent), "delete-image")]
+public abstract record JobIntent;
+
+/// <summary>Make the disks of a new VM, and start it when asked.</summary>
+public sealed record CreateVmIntent(VmId VmId, bool Start) : JobIntent;
+
+/// <param name="DeadlineSeconds">Shutdown: how long the guest may take.</param>
+/// <param name="Force">Shutdown: end the machine after the deadline instead of failing.</param>
+public sealed record VmActionIntent(VmId VmId, VmAction Action, int DeadlineSeconds = 60, bool Force = false) : JobIntent;
+
+/// <summary>Carry a changed definition to disks and to the running machine as far as it goes live.</summary>
+public sealed record ChangeVmIntent(VmId VmId, int FromVersion, int ToVersion, VmDefinition Before) : JobIntent;
+
+public sealed record DeleteVmIntent(VmId VmId) : JobIntent;
+
+public sealed record RegisterImageIntent(ImageId ImageId, string SourcePath) : JobIntent;
+
+public sealed record DeleteImageIntent(ImageId ImageId) : JobIntent;

@@ -1,0 +1,84 @@
+using System.Text.Json.Serialization;
+using KvmPortal.Engine.Data;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Plans;
+
+/// <summary>What will happen, in order, and why: made by a pure planner, read by people before it runs, run by a job.</summary>
+public sealed record Plan
+{
+    public IReadOnlyList<PlanStep> Steps { get; init; } = [];
+    /// <summary>What each changed field of a definition will do.</summary>
+    public IReadOnlyList<FieldEffect> Effects { get; init; } = [];
+    /// <summary>Choices that were made for the user, with their reasons (accelerator, CPU model, disk cache …).</summary>
+    public IReadOnlyList<PlanReason> Reasons { get; init; } = [];
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+    /// <summary>The exact QEMU command line of a start; null for other plans.</summary>
+    public IReadOnlyList<string>? Argv { get; init; }
+
+    /// <summary>The aim is already so.</summary>
+    public static Plan Nothing { get; } = new();
+}
+
+public enum StepState { Pending, Running, Done, Skipped, Failed, Undone }
+
+/// <summary>One step of a plan. Exactly one of <see cref="OnHost"/> and <see cref="InPortal"/> is set.</summary>
+public sealed record PlanStep
+{
+    public required string Kind { get; init; }
+    /// <summary>One sentence: what it does.</summary>
+    public required string Summary { get; init; }
+    /// <summary>One sentence: why.</summary>
+    public string? Reason { get; init; }
+    public StepState State { get; init; } = StepState.Pending;
+    public HostStep? OnHost { get; init; }
+    public PortalStep? InPortal { get; init; }
+
+    public static PlanStep Host(HostStep step, string summary, string? reason = null) =>
+        new() { Kind = step.Kind, Summary = summary, Reason = reason, OnHost = step };
+
+    public static PlanStep Portal(PortalStep step, string summary, string? reason = null) =>
+        new() { Kind = step.Kind, Summary = summary, Reason = reason, InPortal = step };
+}
+
+/// <summary>The closed list of steps that change only the portal's own records.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "step")]
+[JsonDerivedType(typeof(ForgetVm), "forget-vm")]
+[JsonDerivedType(typeof(ForgetDisk), "forget-disk")]
+[JsonDerivedType(typeof(ForgetImage), "forget-image")]
+[JsonDerivedType(typeof(RecordRun), "record-run")]
+[JsonDerivedType(typeof(RecordSuspend), "record-suspend")]
+[JsonDerivedType(typeof(RecordDiskReady), "record-disk-ready")]
+[JsonDerivedType(typeof(RecordImage), "record-image")]
+public abstract record PortalStep
+{
+    [JsonIgnore] public abstract string Kind { get; }
+}
+
+/// <summary>Removes the VM's row after everything on the host is gone.</summary>
+public sealed record ForgetVm(VmId VmId) : PortalStep { public override string Kind => "forget-vm"; }
+
+public sealed record ForgetDisk(DiskId DiskId) : PortalStep { public override string Kind => "forget-disk"; }
+
+public sealed record ForgetImage(ImageId ImageId) : PortalStep { public override string Kind => "forget-image"; }
+
+/// <summary>Records the definition version, machine type and accelerator that a start uses. Undo clears it.</summary>
+public sealed record RecordRun(VmId VmId, int DefinitionVersion, string MachineType, Accelerator Accelerator, string CpuModel) : PortalStep { public override string Kind => "record-run"; }
+
+/// <summary>Records (or with null forgets) where the saved state of a suspended VM is.</summary>
+public sealed record RecordSuspend(VmId VmId, string? StatePath) : PortalStep { public override string Kind => "record-suspend"; }
+
+public sealed record RecordDiskReady(DiskId DiskId) : PortalStep { public override string Kind => "record-disk-ready"; }
+
+/// <summary>Publishes an image with what the host found in it (taken from the job's last <see cref="StepDone.Image"/>).</summary>
+public sealed record RecordImage(ImageId ImageId) : PortalStep { public override string Kind => "record-image"; }
+
+public enum Effect { Live, HotPlug, NextBoot, Refused }
+
+/// <param name="Pointer">JSON pointer into the definition.</param>
+/// <param name="Before">Old value as JSON text; null when added.</param>
+/// <param name="After">New value as JSON text; null when removed.</param>
+public sealed record FieldEffect(string Pointer, Effect Effect, string Reason, string? Before, string? After);
+
+/// <param name="Topic">accelerator, cpu-model, machine-type, disk, memory …</param>
+public sealed record PlanReason(string Topic, string Choice, string Reason);

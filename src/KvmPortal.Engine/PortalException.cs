@@ -1,0 +1,71 @@
+namespace KvmPortal.Engine;
+
+/// <summary>Stable codes of what can go wrong; the Web room maps each to one HTTP status.</summary>
+public enum ErrorCode
+{
+    /// <summary>400: the request cannot be read.</summary>
+    Malformed,
+    /// <summary>401.</summary>
+    NotSignedIn,
+    /// <summary>403: the message names the permission.</summary>
+    Forbidden,
+    /// <summary>404: not there, or not for this caller.</summary>
+    NotFound,
+    /// <summary>409: impossible in this state.</summary>
+    Conflict,
+    /// <summary>409: the name is taken.</summary>
+    NameTaken,
+    /// <summary>412: `If-Match` names an older version.</summary>
+    Stale,
+    /// <summary>413: larger than allowed.</summary>
+    TooLarge,
+    /// <summary>422: understood, but wrong; see the problems.</summary>
+    Invalid,
+    /// <summary>422: an image or file is refused.</summary>
+    ImageRefused,
+    /// <summary>428: `If-Match` is missing.</summary>
+    VersionRequired,
+    /// <summary>429.</summary>
+    TooMany,
+    /// <summary>500: a step on the host failed; the message and the details carry the peer's words.</summary>
+    HostFailed,
+    /// <summary>503: the host does not answer.</summary>
+    HostUnreachable,
+    /// <summary>507: no room.</summary>
+    NoRoom,
+}
+
+/// <summary>One thing that is wrong with a request. <paramref name="Pointer"/> is a JSON pointer into the body (RFC 6901), "" for the whole.</summary>
+/// <param name="Code">Stable kebab-case code, e.g. `required`, `out-of-range`, `unknown-image`.</param>
+/// <param name="Message">A sentence for people that says what would be right.</param>
+public sealed record Problem(string Pointer, string Code, string Message);
+
+/// <summary>An expected failure with a message that may be shown as it is. Anything else that is thrown is a bug.</summary>
+public sealed class PortalException : Exception
+{
+    public PortalException(ErrorCode code, string message, Exception? inner = null) : base(message, inner) => Code = code;
+
+    public ErrorCode Code { get; }
+    public IReadOnlyList<Problem> Problems { get; init; } = [];
+    public string? Hint { get; init; }
+
+    /// <summary>All problems at once.</summary>
+    public static PortalException Invalid(IReadOnlyList<Problem> problems) =>
+        new(ErrorCode.Invalid, problems.Count == 1 ? problems[0].Message : $"{problems.Count} things are wrong with the request.") { Problems = problems };
+
+    /// <summary>The same answer for what is not there and what the caller may not see.</summary>
+    public static PortalException NotFound(string noun, string key) => new(ErrorCode.NotFound, $"There is no {noun} \"{key}\".");
+}
+
+/// <summary>A problem as stored with a job: the same members as the REST answer.</summary>
+public sealed record ProblemInfo
+{
+    public required string Code { get; init; }
+    public required string Title { get; init; }
+    public string? Detail { get; init; }
+    public string? Hint { get; init; }
+    public string? QmpClass { get; init; }
+    public int? ExitCode { get; init; }
+    public IReadOnlyList<string> StderrTail { get; init; } = [];
+    public IReadOnlyList<Problem> Errors { get; init; } = [];
+}

@@ -1,0 +1,174 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace KvmPortal.Engine.Vms;
+
+/// <summary>
+/// What the user asked for: stored as this JSON, sent over the wire as this JSON, versioned. Defaults are part of the record, so that a stored
+/// definition reads the same after an upgrade. Shape: the REST contract's "A VM".
+/// </summary>
+public sealed record VmDefinition
+{
+    /// <summary>[A-Za-z0-9][A-Za-z0-9._-]{0,62}, unique.</summary>
+    public required string Name { get; init; }
+    public string Description { get; init; } = "";
+    public IReadOnlyList<string> Tags { get; init; } = [];
+    public VmProfile Profile { get; init; } = VmProfile.General;
+    public AcceleratorChoice Accelerator { get; init; } = AcceleratorChoice.Auto;
+    public MachineChoice Machine { get; init; } = MachineChoice.Q35;
+    public FirmwareDefinition Firmware { get; init; } = new();
+    public BootDefinition Boot { get; init; } = new();
+    public CpuDefinition Cpu { get; init; } = new();
+    public MemoryDefinition Memory { get; init; } = new();
+    public IReadOnlyList<DiskDefinition> Disks { get; init; } = [];
+    public IReadOnlyList<NicDefinition> Nics { get; init; } = [];
+    /// <summary>Passed-through devices; none can be given yet.</summary>
+    public IReadOnlyList<JsonElement> Devices { get; init; } = [];
+    public ConsolesDefinition Consoles { get; init; } = new();
+    public CloudInitDefinition? CloudInit { get; init; }
+    public AutostartDefinition Autostart { get; init; } = new();
+}
+
+public enum VmProfile { General, LowLatency, Hpc, AiMl }
+
+/// <summary>`auto` takes KVM only where a guest was proven to run on it.</summary>
+public enum AcceleratorChoice { Auto, Kvm, Tcg }
+
+public enum MachineChoice { Q35, Microvm }
+
+public enum FirmwareChoice { Bios, Uefi }
+
+public sealed record FirmwareDefinition
+{
+    public FirmwareChoice Type { get; init; } = FirmwareChoice.Bios;
+    public bool SecureBoot { get; init; }
+    public bool Tpm { get; init; }
+}
+
+public sealed record BootDefinition
+{
+    /// <summary>Names of disks and NICs, first tried first. Empty: disks in their order.</summary>
+    public IReadOnlyList<string> Order { get; init; } = [];
+    public DirectBootDefinition? Direct { get; init; }
+}
+
+/// <param name="Kernel">Image id or name.</param>
+/// <param name="Initrd">Image id or name.</param>
+public sealed record DirectBootDefinition(string Kernel, string? Initrd = null, string CommandLine = "");
+
+public sealed record CpuDefinition
+{
+    public int Count { get; init; } = 1;
+    /// <summary>vCPUs that can be plugged in all; null: same as <see cref="Count"/>.</summary>
+    public int? Max { get; init; }
+    /// <summary>`auto`, `host`, `max` or a model that QEMU knows.</summary>
+    public string Model { get; init; } = "auto";
+    /// <summary>Guest-visible threads per core: `auto` or 1..8.</summary>
+    [JsonConverter(typeof(AutoOrIntJson))]
+    public AutoOrInt Threads { get; init; }
+}
+
+/// <summary>`auto` (null) or a number.</summary>
+public readonly record struct AutoOrInt(int? Value);
+
+/// <summary>Reads `"auto"` or a JSON number.</summary>
+public sealed class AutoOrIntJson : JsonConverter<AutoOrInt>
+{
+    public override AutoOrInt Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => reader.TokenType switch
+    {
+        JsonTokenType.Number when reader.TryGetInt32(out var n) => new(n),
+        JsonTokenType.String when reader.ValueTextEquals("auto") => new(null),
+        _ => throw new JsonException("Give \"auto\" or a whole number."),
+    };
+
+    public override void Write(Utf8JsonWriter writer, AutoOrInt value, JsonSerializerOptions options)
+    {
+        if (value.Value is { } n)
+            writer.WriteNumberValue(n);
+        else
+            writer.WriteStringValue("auto");
+    }
+}
+
+public enum PagesChoice { Auto, Small, Huge2M, Huge1G }
+
+public sealed record MemoryDefinition
+{
+    public int SizeMiB { get; init; } = 1024;
+    public PagesChoice Pages { get; init; } = PagesChoice.Auto;
+    public bool Balloon { get; init; } = true;
+}
+
+public enum DiskBusChoice { VirtioBlk, VirtioScsi, Sata }
+
+public enum DiskSourceMode { Linked, Full }
+
+public enum DiskFormatChoice { Qcow2, Raw }
+
+public sealed record DiskDefinition
+{
+    /// <summary>[a-z][a-z0-9]{0,15}, unique among the VM's disks and NICs.</summary>
+    public required string Name { get; init; }
+    public DiskBusChoice Bus { get; init; } = DiskBusChoice.VirtioBlk;
+    /// <summary>Size; may be left out when made from an image (then the image's size).</summary>
+    public int? SizeGiB { get; init; }
+    /// <summary>Image id or name: the disk's content at first, or the medium of a CD-ROM.</summary>
+    public string? Image { get; init; }
+    /// <summary>With an image: a linked overlay (fast) or a full copy (independent).</summary>
+    public DiskSourceMode Copy { get; init; } = DiskSourceMode.Linked;
+    public DiskFormatChoice Format { get; init; } = DiskFormatChoice.Qcow2;
+    public string Pool { get; init; } = "default";
+    public bool Cdrom { get; init; }
+    public bool ReadOnly { get; init; }
+    public DiskLimitsDefinition Limits { get; init; } = new();
+}
+
+/// <summary>0 is unlimited.</summary>
+public sealed record DiskLimitsDefinition
+{
+    public long Iops { get; init; }
+    public long BytesPerSecond { get; init; }
+}
+
+public sealed record NicDefinition
+{
+    public required string Name { get; init; }
+    /// <summary>`user`: NAT by QEMU itself; bridges come with the network issue.</summary>
+    public string Network { get; init; } = "user";
+    /// <summary>Null: the portal chooses one and keeps it.</summary>
+    public string? Mac { get; init; }
+    public IReadOnlyList<ForwardDefinition> Forwards { get; init; } = [];
+}
+
+public enum ForwardProtocolChoice { Tcp, Udp }
+
+public sealed record ForwardDefinition
+{
+    public ForwardProtocolChoice Protocol { get; init; } = ForwardProtocolChoice.Tcp;
+    public string HostAddress { get; init; } = "127.0.0.1";
+    public required int HostPort { get; init; }
+    public required int GuestPort { get; init; }
+}
+
+public enum GraphicsChoice { None, Vnc }
+
+public sealed record ConsolesDefinition
+{
+    public GraphicsChoice Graphics { get; init; } = GraphicsChoice.Vnc;
+    public bool Serial { get; init; } = true;
+}
+
+/// <summary>Kept with the definition; the seed disk is made once the storage issue brings it.</summary>
+public sealed record CloudInitDefinition
+{
+    public string? Hostname { get; init; }
+    public IReadOnlyList<string> SshKeys { get; init; } = [];
+    public string? UserData { get; init; }
+}
+
+public sealed record AutostartDefinition
+{
+    public bool Enabled { get; init; }
+    public int Order { get; init; }
+    public int DelaySeconds { get; init; }
+}
