@@ -88,12 +88,14 @@ internal sealed class Store(SimulatedOptions options, TimeProvider time)
         var image = Image(request.ImageId, request.Declared ?? found, total, digest);
         if (found == ImageKind.Qcow2)
             image = image with { VirtualSizeBytes = System.Buffers.Binary.BinaryPrimitives.ReadInt64BigEndian(head.AsSpan(24)) };
+        if (image.VirtualSizeBytes < 0)
+            throw new HostException(HostError.ImageRefused, "The qcow2 header's virtual size is out of range.");
         Images[image.ImageId] = image;
         return image;
     }
 
     private static ImageKind Kind(ReadOnlySpan<byte> head) =>
-        head.StartsWith("QFI\xfb"u8[..3]) && head[3] == 0xfb ? ImageKind.Qcow2
+        head.StartsWith("QFI"u8) && head[3] == 0xfb ? ImageKind.Qcow2
         : head[32769..].StartsWith("CD001"u8) ? ImageKind.Iso
         : head[514..].StartsWith("HdrS"u8) ? ImageKind.Kernel
         : ImageKind.Raw;
