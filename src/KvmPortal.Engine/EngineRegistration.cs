@@ -32,6 +32,8 @@ public static class EngineRegistration
         services.AddHosts();
         services.AddJobs();
         services.AddVms();
+        if (options.Simulated is not null)
+            services.AddHosted<SimulatedFleet>();
         services.AddImages();
         services.AddMetrics();
         services.AddSingleton<AccessOperations>();
