@@ -10,6 +10,7 @@ using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 
 namespace KvmPortal.Engine;
 
@@ -25,15 +26,67 @@ public static class EngineRegistration
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(host);
         services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)));
+        services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
         services.AddSingleton<PortalEvents>();
-        services.AddSingleton<VmOperations>();
-        services.AddSingleton<JobOperations>();
-        services.AddSingleton<ImageOperations>();
-        services.AddSingleton<HostOperations>();
-        services.AddSingleton<ConsoleOperations>();
-        services.AddSingleton<MetricsQueries>();
+        services.AddHosts();
+        services.AddJobs();
+        services.AddVms();
+        if (options.Simulated is not null)
+            services.AddHosted<SimulatedFleet>();
+        services.AddImages();
+        services.AddMetrics();
         services.AddSingleton<AccessOperations>();
+        services.AddSingleton(sp => new ConsoleOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<TimeProvider>()));
         return services;
+    }
+
+    private static void AddHosts(this IServiceCollection services)
+    {
+        services.AddHosted<HostLink>();
+        services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>(), sp.GetRequiredService<VmTracker>(),
+            sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
+    }
+
+    private static void AddJobs(this IServiceCollection services)
+    {
+        services.AddSingleton<JobStore>();
+        services.AddSingleton<JobAnnouncer>();
+        services.AddSingleton<JobPlanner>();
+        services.AddSingleton<PortalSteps>();
+        services.AddSingleton<StepRunner>();
+        services.AddSingleton<JobExecutionFactory>();
+        services.AddSingleton<JobQueue>();
+        services.AddHosted<JobRunner>();
+        services.AddSingleton(sp => new JobOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobStore>(), sp.GetRequiredService<JobRunner>(),
+            sp.GetRequiredService<JobAnnouncer>(), sp.GetRequiredService<TimeProvider>()));
+    }
+
+    private static void AddVms(this IServiceCollection services)
+    {
+        services.AddSingleton<VmTracker>();
+        services.AddSingleton<VmReader>();
+        services.AddHosted<VmStatusWriter>();
+        services.AddSingleton<VmOperationsContext>();
+        services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
+            sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
+    }
+
+    private static void AddImages(this IServiceCollection services)
+    {
+        services.AddSingleton<ImageReader>();
+        services.AddSingleton(sp => new ImageOperationsContext(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<LiveFeed>(), sp.GetRequiredService<PortalEvents>(),
+            sp.GetService<Host.HostOptions>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new ImageOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<ImageReader>(), sp.GetRequiredService<JobQueue>(),
+            sp.GetRequiredService<ImageOperationsContext>()));
+    }
+
+    private static void AddMetrics(this IServiceCollection services) => services.AddSingleton<MetricsQueries>();
+
+    /// <summary>One object that others can call and that also runs in the background.</summary>
+    private static void AddHosted<T>(this IServiceCollection services) where T : class, IHostedService
+    {
+        services.AddSingleton<T>();
+        services.AddHostedService(sp => sp.GetRequiredService<T>());
     }
 }

@@ -1,5 +1,8 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Hosts;
@@ -7,12 +10,41 @@ namespace KvmPortal.Engine.Hosts;
 /// <summary>The host as its page shows it. There is one; its id is fixed.</summary>
 public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, string? ConnectionProblem, int RunningVms, int VmCount);
 
+/// <summary>What callers can see of and do with the host.</summary>
 public sealed class HostOperations
 {
+    private readonly IMachineHost host;
+    private readonly HostLink link;
+    private readonly VmTracker tracker;
+    private readonly PortalStore store;
+    private readonly JobQueue queue;
+
+    internal HostOperations(IMachineHost host, HostLink link, VmTracker tracker, PortalStore store, JobQueue queue)
+    {
+        this.host = host;
+        this.link = link;
+        this.tracker = tracker;
+        this.store = store;
+        this.queue = queue;
+    }
+
     /// <summary>Id of the host that the portal runs on.</summary>
     public static Guid LocalHostId { get; } = new("00000000-0000-7000-8000-000000000001");
 
-    public Task<HostView> GetAsync(Caller caller, CancellationToken ct) => throw new NotImplementedException();
+    public async Task<HostView> GetAsync(Caller caller, CancellationToken ct)
+    {
+        var facts = await host.GetFactsAsync(ct);
+        var all = await tracker.AllAsync(ct);
+        return new HostView(LocalHostId, facts, link.Problem is null, link.Problem, all.Count(v => v.Status.Pid is not null), all.Length);
+    }
+
     /// <summary>Proves (again) whether KVM can run a guest, as a job.</summary>
-    public Task<JobView> ProveAcceleratorAsync(Caller caller, CancellationToken ct) => throw new NotImplementedException();
+    public async Task<JobView> ProveAcceleratorAsync(Caller caller, CancellationToken ct)
+    {
+        var facts = await host.GetFactsAsync(ct);
+        var plan = new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] };
+        var target = new JobTarget(TargetType.Host, LocalHostId, facts.HostName);
+        var job = await store.WriteAsync(db => queue.AddAsync(db, caller, "prove-accelerator", target, new ProveAcceleratorIntent(), plan, ct), ct);
+        return (await queue.CommittedAsync(job, ct))!;
+    }
 }

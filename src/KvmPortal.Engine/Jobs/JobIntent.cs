@@ -12,6 +12,7 @@ namespace KvmPortal.Engine.Jobs;
 [JsonDerivedType(typeof(DeleteVmIntent), "delete-vm")]
 [JsonDerivedType(typeof(RegisterImageIntent), "register-image")]
 [JsonDerivedType(typeof(DeleteImageIntent), "delete-image")]
+[JsonDerivedType(typeof(ProveAcceleratorIntent), "prove-accelerator")]
 public abstract record JobIntent;
 
 /// <summary>Make the disks of a new VM, and start it when asked.</summary>
@@ -29,3 +30,6 @@ public sealed record DeleteVmIntent(VmId VmId) : JobIntent;
 public sealed record RegisterImageIntent(ImageId ImageId, string SourcePath) : JobIntent;
 
 public sealed record DeleteImageIntent(ImageId ImageId) : JobIntent;
+
+/// <summary>Try again whether KVM can run a guest.</summary>
+public sealed record ProveAcceleratorIntent : JobIntent;

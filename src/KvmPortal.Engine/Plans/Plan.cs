@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Plans;
@@ -48,6 +49,7 @@ public sealed record PlanStep
 [JsonDerivedType(typeof(ForgetImage), "forget-image")]
 [JsonDerivedType(typeof(RecordRun), "record-run")]
 [JsonDerivedType(typeof(RecordSuspend), "record-suspend")]
+[JsonDerivedType(typeof(RecordLive), "record-live")]
 [JsonDerivedType(typeof(RecordDiskReady), "record-disk-ready")]
 [JsonDerivedType(typeof(RecordImage), "record-image")]
 public abstract record PortalStep
@@ -67,6 +69,9 @@ public sealed record RecordRun(VmId VmId, int DefinitionVersion, string MachineT
 
 /// <summary>Records (or with null forgets) where the saved state of a suspended VM is.</summary>
 public sealed record RecordSuspend(VmId VmId, string? StatePath) : PortalStep { public override string Kind => "record-suspend"; }
+
+/// <summary>Records what the running machine has after a live change, so that what still waits for the next boot is known.</summary>
+public sealed record RecordLive(VmId VmId, VmDefinition Running) : PortalStep { public override string Kind => "record-live"; }
 
 public sealed record RecordDiskReady(DiskId DiskId) : PortalStep { public override string Kind => "record-disk-ready"; }
 

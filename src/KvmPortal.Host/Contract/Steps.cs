@@ -40,6 +40,8 @@ public abstract record MachineStep : HostStep
 public sealed record ProveAccelerator : HostStep
 {
     public override string Kind => "prove-accelerator";
+    /// <summary>Try although there is a verdict of this host boot.</summary>
+    public bool Again { get; init; }
 }
 
 /// <summary>Makes a disk file: blank, linked (qcow2 overlay) or a full copy of an image. Undo deletes it if this step made it.</summary>

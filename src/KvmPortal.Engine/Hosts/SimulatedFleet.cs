@@ -1,0 +1,87 @@
+using System.Globalization;
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.Hosting;
+
+namespace KvmPortal.Engine.Hosts;
+
+/// <summary>
+/// Fills an empty portal with N machines for UI work and scale (`run --simulated N`), and gives the simulated host, which remembers nothing, the
+/// machines back that ran before a restart. Some machines are named so that the simulated host fails them on purpose.
+/// </summary>
+internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, VmReader reader, IMachineHost host, EngineOptions options) : BackgroundService
+{
+    private static readonly string[] Roles = ["web", "db", "cache", "build", "mail", "queue", "gpu", "edge"];
+    private static readonly string[] Stages = ["prod", "qa", "dev"];
+    private static readonly VmProfile[] Profiles = Enum.GetValues<VmProfile>();
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.Yield();
+        try
+        {
+            await tracker.LoadAsync(stoppingToken);
+            if ((await tracker.AllAsync(stoppingToken)).Length == 0)
+                await MakeAsync(options.Simulated ?? 0, stoppingToken);
+            foreach (var vm in await store.ReadAsync(db => db.Vms.Where(v => v.RunningDefinition != null).Select(v => v.Id).ToListAsync(stoppingToken), stoppingToken))
+                await LaunchAsync(vm, stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+        }
+    }
+
+    private async Task MakeAsync(int count, CancellationToken ct)
+    {
+        var facts = await host.GetFactsAsync(ct);
+        var none = new Dictionary<string, Image>();
+        foreach (var batch in Enumerable.Range(1, count).Chunk(500))
+        {
+            var made = batch.Select(i => Machine(i, facts, none)).ToList();
+            await store.WriteAsync(db =>
+            {
+                db.ChangeTracker.AutoDetectChangesEnabled = false;
+                db.Vms.AddRange(made);
+                return Task.CompletedTask;
+            }, ct);
+            foreach (var vm in made)
+                tracker.Put(vm);
+        }
+    }
+
+    private static Vm Machine(int i, HostFacts facts, Dictionary<string, Image> none)
+    {
+        var role = Roles[i % Roles.Length];
+        var trouble = (i % 97) switch { 13 => "-fail-start", 29 => "-ignore-shutdown", 53 => "-crash-90s", _ => "" };
+        var definition = new VmDefinition
+        {
+            Name = string.Create(CultureInfo.InvariantCulture, $"{role}-{i:00000}{trouble}"), Tags = [Stages[i % Stages.Length], role], Profile = Profiles[i % 11 == 0 ? i % Profiles.Length : 0],
+            Cpu = new CpuDefinition { Count = 1 << (i % 4) }, Memory = new MemoryDefinition { SizeMiB = 512 << (i % 5) },
+            Disks = [new DiskDefinition { Name = "disk0", SizeGiB = 10 + (i % 9 * 10) }], Nics = [new NicDefinition { Name = "net0" }],
+        };
+        var vm = VmRows.New(VmId.New(TimeProvider.System), definition, "demo", TimeProvider.System.GetUtcNow(), facts.Folders, none, TimeProvider.System);
+        // Two of three run; what fails on purpose waits for somebody to try.
+        vm.RunningDefinition = i % 3 != 0 && trouble != "-fail-start" ? vm.Definition : null;
+        return vm;
+    }
+
+    private async Task LaunchAsync(VmId id, CancellationToken ct)
+    {
+        var inputs = await reader.InputsAsync(id, ct);
+        foreach (var step in StartPlanner.Plan(inputs).Steps)
+        {
+            if (step.OnHost is { } onHost)
+                await foreach (var _ in host.ApplyAsync(onHost, ct))
+                {
+                    // Nobody reads the log of a fleet that is made at once.
+                }
+            else if (step.InPortal is RecordDiskReady ready)
+                await store.WriteAsync(db => db.Disks.Where(d => d.Id == ready.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, true), ct), ct);
+        }
+    }
+}

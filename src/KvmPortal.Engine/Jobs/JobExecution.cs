@@ -1,0 +1,186 @@
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Plans;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Jobs;
+
+/// <summary>
+/// Runs one claimed job from wherever it stands to its end. The plan in the row is the truth: each step is checkpointed before it runs and after it is
+/// done, so after a crash the same code goes on with the first step that is not done, or goes on undoing.
+/// <code>
+///  queued ──claim──► running: plan ► step ► step ► … ► succeeded
+///                       │ failure                └► undo done steps, last first ► failed
+///                       │ cancel                 └► undo done steps, last first ► cancelled
+///                       └ portal stops: the row stays running and is taken over at the next start
+/// </code>
+/// </summary>
+internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, JobAnnouncer announcer, TimeProvider time)
+{
+    private readonly List<JobLogLine> unsavedLog = [];
+    private int logNumber;
+
+    /// <param name="cancel">The job's own cancellation: undo.</param>
+    /// <param name="stopping">The portal stops: leave everything as it is.</param>
+    public async Task RunAsync(int lastLogNumber, CancellationToken cancel, CancellationToken stopping)
+    {
+        logNumber = lastLogNumber;
+        try
+        {
+            await RunToEndAsync(cancel, stopping);
+        }
+        finally
+        {
+            steps.Leave(job);
+        }
+    }
+
+    private async Task RunToEndAsync(CancellationToken cancel, CancellationToken stopping)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, stopping);
+        try
+        {
+            if (job.Error is null)
+            {
+                if (job.CancelRequested && !job.Planned)
+                    throw new OperationCanceledException(cancel);
+                if (!job.Planned)
+                    await PlanAsync(either.Token);
+                await RunStepsAsync(either.Token, stopping);
+                await steps.VerifyAsync(job, Log, stopping);
+                steps.Leave(job);
+                await EndAsync(JobState.Succeeded, stopping);
+                return;
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            throw;
+        }
+        catch (OperationCanceledException) when (cancel.IsCancellationRequested)
+        {
+            Log("Cancelled; what was done is undone.", warning: true);
+        }
+        catch (LeaseLostException)
+        {
+            throw;
+        }
+        catch (Exception failure)
+        {
+            job.Error = Problems.From(failure);
+            Log(job.Error.Detail ?? job.Error.Title, warning: true);
+            MarkRunningStep(StepState.Failed);
+            await SaveAsync(stopping);
+        }
+
+        MarkRunningStep(StepState.Failed);
+        await UndoAsync(stopping);
+        steps.Leave(job);
+        await EndAsync(job.Error is null ? JobState.Cancelled : JobState.Failed, stopping);
+    }
+
+    private async Task PlanAsync(CancellationToken ct)
+    {
+        var planned = await steps.PlanAsync(job.Intent, Log, ct);
+        job.Plan = planned;
+        job.Planned = true;
+        job.Warnings = [.. planned.Warnings];
+    }
+
+    private async Task RunStepsAsync(CancellationToken ct, CancellationToken stopping)
+    {
+        for (var i = 0; i < job.Plan.Steps.Count; i++)
+        {
+            if (job.Plan.Steps[i].State is StepState.Done or StepState.Skipped)
+                continue;
+            // One write says both "the step before is done" and "this one runs".
+            Mark(i, StepState.Running);
+            (job.BytesDone, job.BytesTotal) = (0, 0);
+            await SaveAsync(stopping);
+            var done = await steps.ApplyAsync(job, job.Plan.Steps[i], OnProgress, Log, Cancellable(i) ? ct : stopping);
+            Mark(i, done.Changed ? StepState.Done : StepState.Skipped);
+        }
+    }
+
+    /// <summary>After something irreversible was done, only going on is safe.</summary>
+    private bool Cancellable(int index) => !job.Plan.Steps.Take(index).Any(s => s.State == StepState.Done && StepRunner.IsIrreversible(s));
+
+    private async Task UndoAsync(CancellationToken stopping)
+    {
+        for (var i = job.Plan.Steps.Count - 1; i >= 0; i--)
+        {
+            if (job.Plan.Steps[i].State != StepState.Done)
+                continue;
+            try
+            {
+                await steps.UndoAsync(job.Plan.Steps[i], Log, stopping);
+                Mark(i, StepState.Undone);
+            }
+            catch (Exception e) when (e is HostException or PortalException)
+            {
+                // The next undo may still work; what could not be undone is said.
+                Log($"Could not undo \"{job.Plan.Steps[i].Summary}\": {e.Message}", warning: true);
+                job.Warnings = [.. job.Warnings, $"Not undone: {job.Plan.Steps[i].Summary} ({e.Message})"];
+            }
+
+            await SaveAsync(stopping);
+        }
+    }
+
+    private async Task EndAsync(JobState state, CancellationToken ct)
+    {
+        job.EndedAt = time.GetUtcNow();
+        var lines = TakeLog();
+        var ended = job.State;
+        job.State = state;
+        try
+        {
+            await jobs.CheckpointAsync(job, lines, ct);
+        }
+        catch
+        {
+            job.State = ended;
+            throw;
+        }
+
+        await announcer.EndedAsync(job, ct);
+    }
+
+    private async Task SaveAsync(CancellationToken ct)
+    {
+        await jobs.CheckpointAsync(job, TakeLog(), ct);
+        announcer.Changed(job);
+    }
+
+    private void Mark(int index, StepState state)
+    {
+        var list = job.Plan.Steps.ToArray();
+        list[index] = list[index] with { State = state };
+        job.Plan = job.Plan with { Steps = list };
+    }
+
+    private void MarkRunningStep(StepState state)
+    {
+        for (var i = 0; i < job.Plan.Steps.Count; i++)
+            if (job.Plan.Steps[i].State == StepState.Running)
+                Mark(i, state);
+    }
+
+    private void OnProgress(long done, long total)
+    {
+        (job.BytesDone, job.BytesTotal) = (done, total);
+        announcer.Progress(job);
+    }
+
+    private void Log(string text, bool warning = false) =>
+        unsavedLog.Add(new JobLogLine { JobId = job.Id, Number = ++logNumber, At = time.GetUtcNow(), Text = text.Length > 4000 ? text[..4000] : text, Warning = warning });
+
+    private List<JobLogLine> TakeLog()
+    {
+        var lines = unsavedLog.ToList();
+        unsavedLog.Clear();
+        return lines;
+    }
+}
+
+/// <summary>Adds a line to a job's log.</summary>
+internal delegate void JobLogger(string text, bool warning = false);

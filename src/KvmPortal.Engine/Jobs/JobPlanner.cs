@@ -1,0 +1,41 @@
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Jobs;
+
+/// <summary>From an intent to the plan that holds now: reads the inputs, calls the pure planner.</summary>
+internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost host)
+{
+    public async Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct) => intent switch
+    {
+        CreateVmIntent e => CreatePlanner.Plan(await StartInputsAsync(e.VmId, e.Start, log, ct), e.Start),
+        VmActionIntent e => VmOperations.Decide(await StartInputsAsync(e.VmId, e.Action == VmAction.Start, log, ct), e.Action, new VmActionOptions(e.DeadlineSeconds, e.Force)),
+        ChangeVmIntent e => await ChangeAsync(e, ct),
+        DeleteVmIntent e => DeletePlanner.Plan(await vms.InputsAsync(e.VmId, ct)),
+        RegisterImageIntent e => ImagePlanner.Register(e),
+        DeleteImageIntent e => ImagePlanner.Delete(await images.GetAsync(e.ImageId, ct), await images.UsersAsync(e.ImageId, ct)),
+        ProveAcceleratorIntent => new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] },
+        _ => throw new InvalidOperationException($"No planner for {intent.GetType().Name}."),
+    };
+
+    /// <summary>A start needs to know whether KVM works: when nobody tried on this boot of the host, it is tried now.</summary>
+    private async Task<VmInputs> StartInputsAsync(VmId id, bool start, JobLogger log, CancellationToken ct)
+    {
+        var inputs = await vms.InputsAsync(id, ct);
+        if (!start || inputs.Facts.Kvm.Verdict != KvmVerdict.Unproven || inputs.Definition.Accelerator == AcceleratorChoice.Tcg)
+            return inputs;
+        await foreach (var report in host.ApplyAsync(new ProveAccelerator(), ct))
+            if (report is StepLog line)
+                log(line.Text, line.Warning);
+        return inputs with { Facts = await host.GetFactsAsync(ct) };
+    }
+
+    private async Task<Plan> ChangeAsync(ChangeVmIntent intent, CancellationToken ct)
+    {
+        var inputs = await vms.InputsAsync(intent.VmId, ct);
+        return ChangePlanner.Plan(inputs, intent.Before, inputs.HasProcess ? inputs.Vm.RunningDefinition : null);
+    }
+}

@@ -1,0 +1,132 @@
+using System.Collections.Concurrent;
+using System.Threading.Channels;
+using KvmPortal.Engine.Data;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace KvmPortal.Engine.Jobs;
+
+/// <summary>
+/// Takes jobs as they come: a key ("jobs of this VM") is posted when a job is queued and again when one ends; whoever takes the key claims its next job.
+/// The table is the queue, the channel only saves waiting, so nothing is lost with the process.
+/// </summary>
+internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, JobAnnouncer announcer, EngineOptions options, ILogger<JobRunner> logger) : BackgroundService
+{
+    private readonly Channel<string> posted = Channel.CreateUnbounded<string>();
+    private readonly ConcurrentDictionary<JobId, CancellationTokenSource> running = new();
+    private readonly string owner = $"{Environment.ProcessId}-{Guid.CreateVersion7():N}";
+
+    /// <summary>Says that a key may have a job to claim.</summary>
+    public void Post(string serialKey) => posted.Writer.TryWrite(serialKey);
+
+    /// <summary>Stops a job that this runner runs; undoing starts at once.</summary>
+    public void Cancel(JobId id)
+    {
+        if (running.TryGetValue(id, out var cancel))
+            cancel.Cancel();
+    }
+
+    /// <inheritdoc/>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        await Task.Yield();
+        var (keys, active) = await jobs.RecoverAsync(owner, stoppingToken);
+        announcer.SetActive(active);
+        foreach (var key in keys)
+            Post(key);
+        var renewing = RenewAsync(stoppingToken);
+        var workers = Enumerable.Range(0, options.ParallelJobs).Select(_ => WorkAsync(stoppingToken));
+        await Task.WhenAll(workers.Append(renewing));
+    }
+
+    private async Task WorkAsync(CancellationToken stopping)
+    {
+        try
+        {
+            await foreach (var key in posted.Reader.ReadAllAsync(stopping))
+                await TakeAsync(key, stopping);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+    }
+
+    private async Task TakeAsync(string key, CancellationToken stopping)
+    {
+        JobId? id = null;
+        try
+        {
+            if (await jobs.ClaimAsync(key, owner, stopping) is not { } job)
+                return;
+            id = job.Id;
+            using var cancel = new CancellationTokenSource();
+            running[job.Id] = cancel;
+            // A cancel that came between the claim and this line is in the row only.
+            if (job.CancelRequested || (await jobs.FindAsync(job.Id, stopping))?.CancelRequested == true)
+                await cancel.CancelAsync();
+            var lastLine = await jobs.LastLogNumberAsync(job.Id, stopping);
+            await executions.Create(job).RunAsync(lastLine, cancel.Token, stopping);
+            Post(key);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+        catch (LeaseLostException e)
+        {
+            logger.LogWarning(e, "Job {Job} was taken over by another runner.", id);
+        }
+        catch (Exception e)
+        {
+            // The row stays running; its lease runs out and the job is taken up again.
+            logger.LogError(e, "Job {Job} could not be carried on.", id);
+            _ = RetryLaterAsync(key, stopping);
+        }
+        finally
+        {
+            if (id is { } ended)
+                running.TryRemove(ended, out _);
+        }
+    }
+
+    private async Task RetryLaterAsync(string key, CancellationToken stopping)
+    {
+        try
+        {
+            await Task.Delay(JobStore.Lease + TimeSpan.FromSeconds(1), stopping);
+            Post(key);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private async Task RenewAsync(CancellationToken stopping)
+    {
+        try
+        {
+            using var timer = new PeriodicTimer(JobStore.Lease / 3);
+            while (await timer.WaitForNextTickAsync(stopping))
+            {
+                if (running.IsEmpty)
+                    continue;
+                try
+                {
+                    await jobs.RenewAsync(owner, [.. running.Keys], stopping);
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    logger.LogError(e, "The leases of running jobs could not be renewed.");
+                }
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+    }
+}
+
+/// <summary>Puts a job together with what it needs to run.</summary>
+internal sealed class JobExecutionFactory(JobStore jobs, StepRunner steps, JobAnnouncer announcer, TimeProvider time)
+{
+    public JobExecution Create(Job job) => new(job, jobs, steps, announcer, time);
+}

@@ -1,0 +1,96 @@
+using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Jobs;
+
+/// <summary>Plans a job at its turn, runs one step wherever it belongs, undoes it, and checks at the end that the aim is really reached.</summary>
+internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSteps portal, VmTracker tracker, HostLink link)
+{
+    private static readonly TimeSpan ProofTime = TimeSpan.FromSeconds(5);
+
+    public async Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct)
+    {
+        // Which machines run must be known before anything is decided about them.
+        await link.Ready.WaitAsync(TimeSpan.FromSeconds(30), ct);
+        return await planner.PlanAsync(intent, log, ct);
+    }
+
+    public async Task<StepDone> ApplyAsync(Job job, PlanStep step, Action<long, long> progress, JobLogger log, CancellationToken ct)
+    {
+        if (job.Intent is VmActionIntent action)
+            tracker.SetActivity(action.VmId, VmLifecycle.ActivityOf(action.Action));
+        else if (job.Intent is CreateVmIntent { Start: true } create)
+            tracker.SetActivity(create.VmId, VmActivity.Starting);
+        return step.OnHost is { } onHost ? await OnHostAsync(onHost, progress, log, ct) : await portal.ApplyAsync(step.InPortal!, ct);
+    }
+
+    public async Task UndoAsync(PlanStep step, JobLogger log, CancellationToken ct)
+    {
+        if (step.OnHost is { } onHost)
+        {
+            await foreach (var report in host.UndoAsync(onHost, ct))
+                if (report is StepLog line)
+                    log(line.Text, line.Warning);
+        }
+        else
+            await portal.UndoAsync(step.InPortal!, ct);
+    }
+
+    /// <summary>The proof: waits (by event) for the state that the action must lead to.</summary>
+    public async Task VerifyAsync(Job job, JobLogger log, CancellationToken ct)
+    {
+        VmAction? wanted = job.Intent switch
+        {
+            VmActionIntent action => action.Action,
+            CreateVmIntent { Start: true } => VmAction.Start,
+            _ => null,
+        };
+        if (wanted is not { } aim || job.Plan.Steps.Count == 0)
+            return;
+        var id = new Data.VmId(job.TargetId);
+        var reached = await tracker.WaitForAsync(id, status => VmLifecycle.Proves(aim, status.State), ProofTime, ct);
+        if (!reached)
+        {
+            log($"The host did not confirm the new state within {ProofTime.TotalSeconds} s.", warning: true);
+            job.Warnings = [.. job.Warnings, "The host did not confirm the new state in time."];
+        }
+    }
+
+    public static bool IsIrreversible(PlanStep step) =>
+        step.OnHost is DeleteDisk or DiscardMachine or EndMachine or PowerDownMachine or DeleteImageFile || step.InPortal is ForgetVm or ForgetDisk or ForgetImage;
+
+    private async Task<StepDone> OnHostAsync(HostStep step, Action<long, long> progress, JobLogger log, CancellationToken ct)
+    {
+        StepDone? done = null;
+        await foreach (var report in host.ApplyAsync(step, ct).WithCancellation(ct))
+        {
+            switch (report)
+            {
+                case StepProgress p:
+                    progress(p.BytesDone, p.BytesTotal);
+                    break;
+                case StepLog line:
+                    log(line.Text, line.Warning);
+                    break;
+                case StepDone d:
+                    done = d;
+                    break;
+            }
+        }
+
+        if (done is null)
+            throw new HostException(HostError.Timeout, "The host ended the step without saying that it is done.");
+        if (done.Image is { } image)
+            await portal.KeepImageAsync(image, ct);
+        return done;
+    }
+
+    /// <summary>The portal is no longer doing anything to the job's VM.</summary>
+    public void Leave(Job job)
+    {
+        if (job.TargetType == TargetType.Vm)
+            tracker.SetActivity(new Data.VmId(job.TargetId), VmActivity.None);
+    }
+}

@@ -1,0 +1,161 @@
+using System.Security.Cryptography;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Plans;
+
+/// <summary>A spec with the reasons for what was chosen.</summary>
+internal sealed record ResolvedSpec(MachineSpec Spec, IReadOnlyList<PlanReason> Reasons, IReadOnlyList<string> Warnings);
+
+/// <summary>Definition + facts → <see cref="MachineSpec"/>. Pure. What this host cannot give is refused with what is missing and what would fit.</summary>
+internal static class SpecResolver
+{
+    public static ResolvedSpec Resolve(VmInputs inputs)
+    {
+        var (vm, def, facts) = (inputs.Vm, inputs.Definition, inputs.Facts);
+        var reasons = new List<PlanReason>();
+        var warnings = new List<string>();
+        var problems = new List<Problem>();
+        Require(def, facts, problems);
+        var accelerator = ChooseAccelerator(def, facts, reasons, warnings, problems);
+        var model = def.Cpu.Model != "auto" ? def.Cpu.Model : accelerator == Accelerator.Kvm ? "host" : "max";
+        if (def.Cpu.Model == "auto")
+            reasons.Add(new PlanReason("cpu-model", model, accelerator == Accelerator.Kvm ? "All features of the host's CPU; fastest on one host." : "Everything that emulation can offer."));
+        else if (model == "host" && accelerator == Accelerator.Tcg)
+            problems.Add(new Problem("/cpu/model", "needs-kvm", "The CPU model host needs KVM: use auto or max on this host."));
+        var machineType = ChooseMachineType(vm, def, facts, reasons, problems);
+        if (def.Memory.SizeMiB > facts.Memory.TotalMiB)
+            problems.Add(new Problem("/memory/sizeMiB", "no-room", $"The host has {facts.Memory.TotalMiB} MiB of memory in all: ask for less."));
+        else if (def.Memory.SizeMiB > facts.Memory.AvailableMiB)
+            warnings.Add($"The host has {facts.Memory.AvailableMiB} MiB of memory free now, less than the {def.Memory.SizeMiB} MiB of this machine: it may swap.");
+        var max = def.Cpu.Max ?? def.Cpu.Count;
+        if (def.Cpu.Count > facts.Cpu.OnlineCount)
+            warnings.Add($"{def.Cpu.Count} vCPUs share {facts.Cpu.OnlineCount} CPUs of the host: they will wait for each other.");
+        if (problems.Count > 0)
+            throw PortalException.Invalid(problems);
+
+        var order = BootOrder(def);
+        var spec = new MachineSpec
+        {
+            Id = vm.Id.Value, Name = def.Name, Accelerator = accelerator, MachineType = machineType!,
+            Family = def.Machine == MachineChoice.Q35 ? MachineFamily.Q35 : MachineFamily.Microvm,
+            Cpu = new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1),
+            Memory = new MemorySpec(def.Memory.SizeMiB, PageSizeKiB(def.Memory.Pages)),
+            Firmware = FirmwareOf(def), Tpm = def.Firmware.Tpm,
+            DirectBoot = def.Boot.Direct is { } d ? new DirectBootSpec(PathOf(inputs, d.Kernel), d.Initrd is null ? null : PathOf(inputs, d.Initrd), d.CommandLine) : null,
+            Disks = [.. def.Disks.Select(d => DiskOf(inputs, d, order))],
+            Nics = [.. def.Nics.Select(n => NicOf(vm, n, order))],
+            Vnc = def.Consoles.Graphics == GraphicsChoice.Vnc, Serial = def.Consoles.Serial, Balloon = def.Memory.Balloon,
+            GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,
+            RestoreFrom = vm.SuspendPath,
+        };
+        return new ResolvedSpec(spec, reasons, warnings);
+    }
+
+    /// <summary>A MAC address that stays the same for a VM's card: 52:54:00 (QEMU's prefix) and three bytes of a digest of VM id and card name.</summary>
+    public static string MacFor(Data.VmId id, string nic)
+    {
+        var digest = SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{id.Value:N}/{nic}"));
+        return $"52:54:00:{digest[0]:x2}:{digest[1]:x2}:{digest[2]:x2}";
+    }
+
+    public static FirmwareSpec FirmwareOf(VmDefinition def) => new(def.Firmware.Type == FirmwareChoice.Uefi ? FirmwareType.Uefi : FirmwareType.Bios, def.Firmware.SecureBoot);
+
+    private static void Require(VmDefinition def, HostFacts facts, List<Problem> problems)
+    {
+        if (facts.Qemu.Version is null)
+            problems.Add(new Problem("", "no-qemu", "QEMU is not installed on this host: install the package qemu-system-x86."));
+        if (def.Firmware.Type == FirmwareChoice.Uefi && !facts.Qemu.UefiAvailable)
+            problems.Add(new Problem("/firmware/type", "no-uefi", "The host has no UEFI firmware: install the package ovmf, or use bios."));
+        if (def.Firmware.SecureBoot && !facts.Qemu.SecureBootAvailable)
+            problems.Add(new Problem("/firmware/secureBoot", "no-secure-boot", "The host has no UEFI firmware with Secure Boot keys: install the package ovmf."));
+        if (def.Firmware.Tpm && !facts.Qemu.TpmAvailable)
+            problems.Add(new Problem("/firmware/tpm", "no-swtpm", "The host has no software TPM: install the packages swtpm and swtpm-tools."));
+        if (def.Machine == MachineChoice.Microvm && !facts.Qemu.MicrovmAvailable)
+            problems.Add(new Problem("/machine", "no-microvm", "The host's QEMU has no microvm: use q35."));
+    }
+
+    private static Accelerator ChooseAccelerator(VmDefinition def, HostFacts facts, List<PlanReason> reasons, List<string> warnings, List<Problem> problems)
+    {
+        var works = facts.Kvm.Verdict == KvmVerdict.Works;
+        switch (def.Accelerator)
+        {
+            case AcceleratorChoice.Kvm when !works && facts.Kvm.Verdict != KvmVerdict.Unproven:
+                problems.Add(new Problem("/accelerator", "kvm-not-usable", $"KVM cannot run guests on this host ({facts.Kvm.Evidence}): use auto or tcg."));
+                return Accelerator.Tcg;
+            case AcceleratorChoice.Kvm:
+                reasons.Add(new PlanReason("accelerator", "kvm", works ? "Asked for, and proven on this host." : "Asked for; not proven yet on this boot of the host."));
+                return Accelerator.Kvm;
+            case AcceleratorChoice.Tcg:
+                reasons.Add(new PlanReason("accelerator", "tcg", "Asked for."));
+                warnings.Add("On TCG the guest is emulated: slow, and not isolated by hardware.");
+                return Accelerator.Tcg;
+            case AcceleratorChoice.Auto when works:
+                reasons.Add(new PlanReason("accelerator", "kvm", facts.Kvm.Evidence));
+                return Accelerator.Kvm;
+            default:
+                reasons.Add(new PlanReason("accelerator", "tcg", facts.Kvm.Evidence));
+                warnings.Add($"The guest is emulated (TCG): slow, and not isolated by hardware. {facts.Kvm.Evidence}");
+                return Accelerator.Tcg;
+        }
+    }
+
+    private static string? ChooseMachineType(Vm vm, VmDefinition def, HostFacts facts, List<PlanReason> reasons, List<Problem> problems)
+    {
+        if (def.Machine == MachineChoice.Microvm)
+            return "microvm";
+        if (vm.MachineType is { } recorded && vm.MachineTypeOf == def.Machine)
+        {
+            reasons.Add(new PlanReason("machine-type", recorded, "Recorded at the first start, so that the guest's hardware stays the same."));
+            return recorded;
+        }
+
+        if (facts.Qemu.Q35Machine is { } current)
+        {
+            reasons.Add(new PlanReason("machine-type", current, "The newest of this QEMU; recorded now and kept."));
+            return current;
+        }
+
+        if (facts.Qemu.Version is not null)
+            problems.Add(new Problem("/machine", "no-q35", "The host's QEMU has no q35 machine."));
+        return null;
+    }
+
+    private static Dictionary<string, int> BootOrder(VmDefinition def)
+    {
+        var names = def.Boot.Order.Count > 0 ? def.Boot.Order : [.. def.Disks.Select(d => d.Name)];
+        return names.Select((name, i) => (name, i)).ToDictionary(x => x.name, x => x.i + 1);
+    }
+
+    private static DiskSpec DiskOf(VmInputs inputs, DiskDefinition disk, Dictionary<string, int> order)
+    {
+        int? boot = order.TryGetValue(disk.Name, out var at) ? at : null;
+        var bus = disk.Bus switch { DiskBusChoice.VirtioBlk => DiskBus.VirtioBlk, DiskBusChoice.VirtioScsi => DiskBus.VirtioScsi, DiskBusChoice.Sata => DiskBus.Sata };
+        if (disk.Cdrom)
+            return new DiskSpec
+            {
+                Name = disk.Name, Bus = bus, Format = DiskFormat.Raw, Path = disk.Image is null ? null : PathOf(inputs, disk.Image), Cdrom = true, ReadOnly = true, BootIndex = boot,
+            };
+        var row = inputs.Vm.Disks.First(d => d.Name == disk.Name);
+        return new DiskSpec
+        {
+            Name = disk.Name, Bus = bus, Format = row.Format, Path = row.Path, ReadOnly = disk.ReadOnly, BootIndex = boot, IoThread = bus == DiskBus.VirtioBlk,
+            Limits = new DiskLimitsSpec(disk.Limits.Iops, disk.Limits.BytesPerSecond), Backing = Backing(inputs, row),
+        };
+    }
+
+    private static List<BackingFile> Backing(VmInputs inputs, Disk row) =>
+        row is { Linked: true, ImageId: { } id } && inputs.DiskImages.TryGetValue(id, out var image)
+            ? [new BackingFile(image.Path!, image.Kind == ImageKind.Qcow2 ? DiskFormat.Qcow2 : DiskFormat.Raw)]
+            : [];
+
+    private static NicSpec NicOf(Vm vm, NicDefinition nic, Dictionary<string, int> order) => new()
+    {
+        Name = nic.Name, Kind = NicKind.User, Mac = nic.Mac?.ToLowerInvariant() ?? MacFor(vm.Id, nic.Name), BootIndex = order.TryGetValue(nic.Name, out var at) ? at : null,
+        Forwards = [.. nic.Forwards.Select(f => new PortForward(f.Protocol == ForwardProtocolChoice.Tcp ? ForwardProtocol.Tcp : ForwardProtocol.Udp, f.HostAddress, f.HostPort, f.GuestPort))],
+    };
+
+    private static string PathOf(VmInputs inputs, string reference) => inputs.Images[reference].Path!;
+
+    private static int PageSizeKiB(PagesChoice pages) => pages switch { PagesChoice.Auto or PagesChoice.Small => 4, PagesChoice.Huge2M => 2048, PagesChoice.Huge1G => 1048576 };
+}

@@ -1,0 +1,20 @@
+using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Plans;
+
+/// <summary>All that a planner needs to know about one VM and its host, read beforehand: planners are pure.</summary>
+internal sealed record VmInputs
+{
+    public required Vm Vm { get; init; }
+    public required VmStatus Status { get; init; }
+    public required bool HasProcess { get; init; }
+    /// <summary>By the reference that the definition uses.</summary>
+    public required IReadOnlyDictionary<string, Image> Images { get; init; }
+    /// <summary>Images that disks were made from, by id.</summary>
+    public required IReadOnlyDictionary<Data.ImageId, Image> DiskImages { get; init; }
+    public required HostFacts Facts { get; init; }
+
+    public VmDefinition Definition => Vm.Definition;
+}

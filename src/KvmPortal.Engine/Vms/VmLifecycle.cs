@@ -1,0 +1,149 @@
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Vms;
+
+/// <summary>The answer to "may this be done now?".</summary>
+internal abstract record LifecycleDecision
+{
+    public sealed record Accept : LifecycleDecision;
+
+    public sealed record AlreadySo : LifecycleDecision;
+
+    public sealed record Denied(string Reason) : LifecycleDecision;
+}
+
+/// <summary>What the portal itself is doing to a machine now.</summary>
+internal enum VmActivity { None, Starting, Stopping, Suspending }
+
+/// <summary>What the host last said about a machine.</summary>
+/// <param name="Run">Null: no process.</param>
+/// <param name="End">How the last run ended, when there is no process.</param>
+internal sealed record MachineTruth(MachineRunState? Run, MachineEnd? End, string? Reason);
+
+/// <summary>
+/// The pure rules of a VM's life.
+/// <code>
+///  stopped ─start► starting ─► running ◄─resume─ paused
+///     ▲               │fail      │  └──pause──────► ▲
+///     │◄──────────────┘          ├─shutdown/stop─► stopping ─► stopped
+///     │                          ├─suspend──────────────────► suspended ─start► starting
+///     │                          └─guest powers off ────────► stopped
+///     └──start── crashed ◄── QEMU dies, guest panics, internal-error
+/// </code>
+/// </summary>
+internal static class VmLifecycle
+{
+    private static readonly LifecycleDecision Accept = new LifecycleDecision.Accept();
+    private static readonly LifecycleDecision AlreadySo = new LifecycleDecision.AlreadySo();
+
+    /// <summary>Whether an action is possible in a state. Total: a new state or action breaks the build.</summary>
+    public static LifecycleDecision Decide(VmAction action, VmState state, bool hasProcess) => action switch
+    {
+        VmAction.Start => state switch
+        {
+            VmState.Stopped or VmState.Suspended or VmState.Crashed => Accept,
+            VmState.Running or VmState.Starting => AlreadySo,
+            VmState.Paused => Deny("The machine is paused: resume it instead."),
+            VmState.Stopping => Deny("The machine is stopping: start it when it has stopped."),
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+        },
+        VmAction.Shutdown => state switch
+        {
+            VmState.Running => Accept,
+            VmState.Stopped or VmState.Suspended => AlreadySo,
+            VmState.Crashed => hasProcess ? Deny("The guest has crashed and cannot shut down: stop or reset it.") : AlreadySo,
+            VmState.Paused => Deny("A paused guest cannot shut down: resume it first, or stop it."),
+            VmState.Starting => Deny("The machine is still starting."),
+            VmState.Stopping => AlreadySo,
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Unknown => Deny("The machine's state is not known: stop it to end its QEMU."),
+        },
+        VmAction.Stop => state switch
+        {
+            VmState.Running or VmState.Paused or VmState.Starting or VmState.Stopping or VmState.Unknown => Accept,
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Stopped or VmState.Suspended => AlreadySo,
+            VmState.Crashed => hasProcess ? Accept : AlreadySo,
+        },
+        VmAction.Reset => state switch
+        {
+            VmState.Running or VmState.Paused => Accept,
+            VmState.Crashed => hasProcess ? Accept : Deny("The machine has crashed: start it."),
+            VmState.Stopped or VmState.Suspended => Deny("The machine does not run."),
+            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+        },
+        VmAction.Pause => state switch
+        {
+            VmState.Running => Accept,
+            VmState.Paused => AlreadySo,
+            VmState.Stopped or VmState.Suspended or VmState.Crashed => Deny("The machine does not run."),
+            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+        },
+        VmAction.Resume => state switch
+        {
+            VmState.Paused => Accept,
+            VmState.Running => AlreadySo,
+            VmState.Suspended => Deny("The machine is suspended: start it to go on where it was."),
+            VmState.Stopped => Deny("The machine does not run."),
+            VmState.Crashed => Deny("The guest has crashed: reset it or stop it."),
+            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+        },
+        VmAction.Suspend => state switch
+        {
+            VmState.Running or VmState.Paused => Accept,
+            VmState.Suspended => AlreadySo,
+            VmState.Stopped or VmState.Crashed => Deny("The machine does not run."),
+            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
+            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+        },
+    };
+
+    /// <summary>The state that people see, from what the host says and what the portal is doing.</summary>
+    public static VmState Derive(MachineTruth truth, VmActivity activity, bool suspended) =>
+        truth.Run is { } run ? WithProcess(run, activity)
+        : activity == VmActivity.Starting ? VmState.Starting
+        : truth.End == MachineEnd.Crashed ? VmState.Crashed
+        : suspended ? VmState.Suspended
+        : VmState.Stopped;
+
+    private static VmState WithProcess(MachineRunState run, VmActivity activity) => run switch
+    {
+        MachineRunState.Prelaunch => activity == VmActivity.Starting ? VmState.Starting : VmState.Paused,
+        MachineRunState.Running => Ending(activity) ? VmState.Stopping : VmState.Running,
+        MachineRunState.Paused or MachineRunState.IoError => Ending(activity) ? VmState.Stopping : VmState.Paused,
+        MachineRunState.Panicked or MachineRunState.InternalError => activity == VmActivity.Stopping ? VmState.Stopping : VmState.Crashed,
+        MachineRunState.Migrating => Ending(activity) ? VmState.Stopping : activity == VmActivity.Starting ? VmState.Starting : VmState.Migrating,
+        MachineRunState.ShutDown => VmState.Stopping,
+        MachineRunState.Unresponsive => VmState.Unknown,
+    };
+
+    private static bool Ending(VmActivity activity) => activity is VmActivity.Stopping or VmActivity.Suspending;
+
+    /// <summary>States that prove that an action had its effect; the job waits for one of them before it calls itself succeeded.</summary>
+    public static bool Proves(VmAction action, VmState state) => action switch
+    {
+        VmAction.Start or VmAction.Reset or VmAction.Resume => state is VmState.Running or VmState.Crashed or VmState.Stopped or VmState.Paused,
+        VmAction.Shutdown or VmAction.Stop => state is VmState.Stopped or VmState.Crashed,
+        VmAction.Pause => state is VmState.Paused or VmState.Stopped or VmState.Crashed,
+        VmAction.Suspend => state is VmState.Suspended or VmState.Stopped or VmState.Crashed,
+    };
+
+    /// <summary>What the portal is doing while a job of this action runs.</summary>
+    public static VmActivity ActivityOf(VmAction action) => action switch
+    {
+        VmAction.Start => VmActivity.Starting,
+        VmAction.Shutdown or VmAction.Stop => VmActivity.Stopping,
+        VmAction.Suspend => VmActivity.Suspending,
+        VmAction.Reset or VmAction.Pause or VmAction.Resume => VmActivity.None,
+    };
+
+    private static LifecycleDecision.Denied Deny(string reason) => new(reason);
+}

@@ -1,0 +1,45 @@
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Plans;
+using KvmPortal.Host.Contract;
+using Microsoft.EntityFrameworkCore;
+
+namespace KvmPortal.Engine.Vms;
+
+/// <summary>Reads what planners need about a VM, in few queries.</summary>
+internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHost host)
+{
+    /// <summary>Everything about a stored VM. Throws NotFound.</summary>
+    public async Task<VmInputs> InputsAsync(VmId id, CancellationToken ct)
+    {
+        var vm = await store.ReadAsync(db => db.Vms.Include(v => v.Disks).FirstOrDefaultAsync(v => v.Id == id, ct), ct)
+            ?? throw PortalException.NotFound("virtual machine", id.ToString());
+        return await InputsAsync(vm, ct);
+    }
+
+    /// <summary>Everything about a VM that may not be stored yet (dry run).</summary>
+    public async Task<VmInputs> InputsAsync(Vm vm, CancellationToken ct)
+    {
+        var diskImages = vm.Disks.Select(d => d.ImageId).OfType<ImageId>().Distinct().ToList();
+        var byId = diskImages.Count == 0 ? [] : await store.ReadAsync(db => db.Images.Where(i => diskImages.Contains(i.Id)).ToDictionaryAsync(i => i.Id, ct), ct);
+        return new VmInputs
+        {
+            Vm = vm, Status = (await tracker.FindAsync(vm.Id, ct))?.Status ?? vm.Status, HasProcess = await tracker.HasProcessAsync(vm.Id, ct),
+            Images = await ImagesAsync(DefinitionValidator.ImageReferences(vm.Definition), ct), DiskImages = byId, Facts = await host.GetFactsAsync(ct),
+        };
+    }
+
+    /// <summary>Images by the references (id or name) that a definition uses; unknown ones are missing.</summary>
+    public async Task<IReadOnlyDictionary<string, Image>> ImagesAsync(IReadOnlyList<string> references, CancellationToken ct)
+    {
+        var found = new Dictionary<string, Image>();
+        if (references.Count == 0)
+            return found;
+        var ids = references.Select(r => TypedId.TryParse<ImageId>(r, out var id) ? id : (ImageId?)null).OfType<ImageId>().ToList();
+        var images = await store.ReadAsync(db => db.Images.Where(i => references.Contains(i.Name) || ids.Contains(i.Id)).ToListAsync(ct), ct);
+        foreach (var reference in references)
+            if (images.FirstOrDefault(i => i.Id.ToString() == reference || string.Equals(i.Name, reference, StringComparison.OrdinalIgnoreCase)) is { } image)
+                found[reference] = image;
+        return found;
+    }
+}
