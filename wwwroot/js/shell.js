@@ -12,6 +12,14 @@ window.kvmportal = {
   shellReady: () => { html.classList.add('ready'); },
   focus: (selector) => document.querySelector(selector)?.focus(),
   copy: async (text) => { try { await navigator.clipboard.writeText(text); return true; } catch { return false; } },
+  // Brings a row of a virtualised list into view, below its sticky head.
+  showRow: (id, row, height) => {
+    const list = document.getElementById(id);
+    if (!list) return;
+    const top = row * height, head = list.querySelector('thead')?.offsetHeight ?? 0;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + height + head > list.scrollTop + list.clientHeight) list.scrollTop = top + height + head - list.clientHeight;
+  },
   menu: (items, owner) => {
     if (!items) return;
     openMenus.set(items, owner);
@@ -70,6 +78,11 @@ export function showHelp() {
   const help = document.getElementById('help');
   if (help && !help.open) help.showModal();
 }
+
+// --- lists: arrows and Space move in the list, not the page
+document.addEventListener('keydown', (e) => {
+  if (e.target.matches?.('[data-list-keys]') && (e.key === 'ArrowDown' || e.key === 'ArrowUp' || e.key === ' ')) e.preventDefault();
+});
 
 // --- password rules, ticked while typing
 document.addEventListener('input', (e) => {

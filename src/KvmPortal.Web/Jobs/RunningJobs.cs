@@ -70,7 +70,7 @@ public sealed class RunningJobs(JobOperations jobs, LiveFeed feed) : IDisposable
     {
         try
         {
-            var page = await jobs.ListAsync(caller, new ListQuery(500, Filter: "state = queued or state = running"), closing.Token);
+            var page = await jobs.ListAsync(caller, new ListQuery(500, Filter: "state = active"), closing.Token);
             lock (gate)
             {
                 active.Clear();

@@ -1,4 +1,9 @@
+using KvmPortal.Web.Access;
+using KvmPortal.Web.Dashboard;
+using KvmPortal.Web.Hosts;
+using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
+using KvmPortal.Web.Vms;
 using Microsoft.AspNetCore.Localization;
 using MudBlazor.Services;
 
@@ -27,6 +32,15 @@ public static class WebUi
         services.AddScoped<BrowserClock>();
         services.AddScoped<RunningJobs>();
         services.AddTransient<GlobalSearchModel>();
+        services.AddTransient<VmSet>();
+        services.AddTransient<VmListModel>();
+        services.AddTransient<JobListModel>();
+        services.AddTransient<JobModel>();
+        services.AddTransient<ImageListModel>();
+        services.AddTransient<HostModel>();
+        services.AddTransient<AccountModel>();
+        services.AddTransient<DashboardReads>();
+        services.AddTransient<DashboardModel>();
         return services;
     }
 

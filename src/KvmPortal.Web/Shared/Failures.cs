@@ -4,7 +4,7 @@ using KvmPortal.Engine.Data;
 namespace KvmPortal.Web.Shared;
 
 /// <summary>Turns what an operation throws into what <c>ProblemView</c> shows.</summary>
-public static class Problems
+public static class Failures
 {
     /// <summary>Code of a failure that nobody expected.</summary>
     public const string Unexpected = "unexpected";
