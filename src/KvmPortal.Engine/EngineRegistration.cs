@@ -11,6 +11,7 @@ using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
 
 namespace KvmPortal.Engine;
 
@@ -28,7 +29,7 @@ public static class EngineRegistration
         services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)));
         services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
-        services.AddSingleton<PortalEvents>();
+        services.AddEvents();
         services.AddHosts();
         services.AddJobs();
         services.AddVms();
@@ -40,6 +41,9 @@ public static class EngineRegistration
         services.AddSingleton(sp => new ConsoleOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<TimeProvider>()));
         return services;
     }
+
+    private static void AddEvents(this IServiceCollection services) =>
+        services.AddSingleton(sp => new PortalEvents(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<PortalEvents>>()));
 
     private static void AddHosts(this IServiceCollection services)
     {

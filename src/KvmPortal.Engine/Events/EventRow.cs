@@ -1,3 +1,4 @@
+using System.Text.Json;
 using KvmPortal.Engine.Jobs;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
@@ -17,6 +18,18 @@ internal sealed class EventRow
     public bool Warning { get; set; }
     public required string Text { get; set; }
     public string? DataJson { get; set; }
+
+    public static EventRow Of(PortalEvent e) => new()
+    {
+        Seq = e.Seq, At = e.At, Type = e.Type, TargetType = e.Target?.Type, TargetId = e.Target?.Id, TargetName = e.Target?.Name, Actor = e.Actor, Warning = e.Warning, Text = e.Text,
+        DataJson = e.Data?.GetRawText(),
+    };
+
+    public PortalEvent ToEvent()
+    {
+        var target = TargetType is { } type && TargetId is { } id ? new JobTarget(type, id, TargetName ?? "") : null;
+        return new PortalEvent(Seq, At, Type, target, Actor, Warning, Text, DataJson is null ? null : JsonSerializer.Deserialize<JsonElement>(DataJson));
+    }
 }
 
 internal sealed class EventMapping : IEntityTypeConfiguration<EventRow>

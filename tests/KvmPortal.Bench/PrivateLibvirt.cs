@@ -1,0 +1,90 @@
+using System.Diagnostics;
+
+namespace KvmPortal.Bench;
+
+/// <summary>A libvirtd of the bench's own, with its sockets in the bench's folder, and one domain like the portal's machine.</summary>
+internal sealed class PrivateLibvirt : IAsyncDisposable
+{
+    private readonly List<Process> daemons;
+    private readonly string uri;
+
+    private PrivateLibvirt(List<Process> daemons, string uri)
+    {
+        (this.daemons, this.uri) = (daemons, uri);
+    }
+
+    /// <summary>Null where libvirt is not installed or does not start.</summary>
+    public static async Task<PrivateLibvirt?> StartAsync(string folder)
+    {
+        if (!File.Exists("/usr/sbin/libvirtd"))
+            return null;
+        var home = Path.Combine(folder, "libvirt");
+        Directory.CreateDirectory(home);
+        var config = Path.Combine(home, "libvirtd.conf");
+        await File.WriteAllTextAsync(config, $"unix_sock_dir = \"{home}\"\nauth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n");
+        var daemons = new List<Process> { Start("/usr/sbin/virtlogd", "-p", $"{home}/virtlogd.pid"), Start("/usr/sbin/libvirtd", "-f", config, "-p", $"{home}/libvirtd.pid") };
+        var libvirt = new PrivateLibvirt(daemons, $"qemu+unix:///system?socket={home}/libvirt-sock");
+        var disk = Path.Combine(home, "disk.qcow2");
+        await RunAsync("qemu-img", "create", "-q", "-f", "qcow2", disk, "1G");
+        var xml = Path.Combine(home, "domain.xml");
+        await File.WriteAllTextAsync(xml, $"""
+            <domain type='qemu'><name>kvmportal-bench</name><memory unit='MiB'>256</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
+            <cpu mode='maximum'/><devices><disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>
+            <interface type='user'><model type='virtio'/></interface><serial type='pty'/><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+            <graphics type='vnc' socket='{home}/vnc.sock'/><video><model type='vga'/></video><memballoon model='virtio'/><rng model='virtio'><backend model='random'>/dev/urandom</backend></rng></devices>
+            <seclabel type='none'/></domain>
+            """);
+        for (var i = 0; i < 30; i++)
+        {
+            await Task.Delay(1000);
+            if (await libvirt.VirshAsync("define", xml) == 0)
+                return libvirt;
+        }
+
+        await libvirt.DisposeAsync();
+        return null;
+    }
+
+    /// <summary>Milliseconds of one `virsh start`; the domain is destroyed afterwards.</summary>
+    public async Task<double> StartDomainAsync()
+    {
+        var clock = Stopwatch.StartNew();
+        if (await VirshAsync("start", "kvmportal-bench") != 0)
+            throw new InvalidOperationException("virsh start failed");
+        var took = clock.Elapsed.TotalMilliseconds;
+        await VirshAsync("destroy", "kvmportal-bench");
+        return took;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await VirshAsync("destroy", "kvmportal-bench");
+        await VirshAsync("undefine", "kvmportal-bench");
+        foreach (var daemon in Enumerable.Reverse(daemons))
+        {
+            daemon.Kill();
+            await daemon.WaitForExitAsync();
+            daemon.Dispose();
+        }
+    }
+
+    private Task<int> VirshAsync(params string[] arguments) => RunAsync("virsh", ["-q", "-c", uri, .. arguments]);
+
+    private static async Task<int> RunAsync(string program, params string[] arguments)
+    {
+        using var process = Start(program, arguments);
+        await process.WaitForExitAsync();
+        return process.ExitCode;
+    }
+
+    private static Process Start(string program, params string[] arguments)
+    {
+        var info = new ProcessStartInfo(program) { RedirectStandardError = true, RedirectStandardOutput = true };
+        foreach (var argument in arguments)
+            info.ArgumentList.Add(argument);
+        var process = Process.Start(info)!;
+        _ = process.StandardError.ReadToEndAsync();
+        _ = process.StandardOutput.ReadToEndAsync();
+        return process;
+    }
+}
