@@ -26,7 +26,8 @@ public static class EngineRegistration
         services.AddSingleton(options);
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(host);
-        services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)));
+        services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)).AddInterceptors(new SqlitePragmas()));
+        services.AddSingleton(sp => new PortalSchema(sp.GetRequiredService<IDbContextFactory<PortalDb>>()));
         services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
         services.AddEvents();
@@ -37,7 +38,7 @@ public static class EngineRegistration
             services.AddHosted<SimulatedFleet>();
         services.AddImages();
         services.AddMetrics();
-        services.AddSingleton<AccessOperations>();
+        services.AddAccess();
         services.AddSingleton(sp => new ConsoleOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<TimeProvider>()));
         return services;
     }
@@ -83,6 +84,15 @@ public static class EngineRegistration
             sp.GetService<Host.HostOptions>(), sp.GetRequiredService<TimeProvider>()));
         services.AddSingleton(sp => new ImageOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<ImageReader>(), sp.GetRequiredService<JobQueue>(),
             sp.GetRequiredService<ImageOperationsContext>()));
+    }
+
+    private static void AddAccess(this IServiceCollection services)
+    {
+        services.AddSingleton<Accounts>();
+        services.AddSingleton<BootstrapToken>();
+        services.AddSingleton(sp => new Idempotency(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new AccessOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<Accounts>(), sp.GetRequiredService<BootstrapToken>(),
+            sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
     }
 
     private static void AddMetrics(this IServiceCollection services) => services.AddSingleton<MetricsQueries>();
