@@ -1,6 +1,11 @@
 using KvmPortal.Web.Access;
+using KvmPortal.Web.Consoles;
+using KvmPortal.Web.Events;
 using KvmPortal.Web.Hosting;
+using KvmPortal.Web.Hosts;
+using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
+using KvmPortal.Web.Metrics;
 using KvmPortal.Web.Shared;
 using KvmPortal.Web.Vms;
 
@@ -32,6 +37,7 @@ internal static class Program
         builder.Services.AddSignIn();
         builder.Services.AddApiDocument();
         builder.Services.AddWebUi();
+        builder.Services.AddLive();
         builder.Services.AddSingleton<JobAnswers>();
         adjust?.Invoke(builder);
 
@@ -44,8 +50,9 @@ internal static class Program
         app.UseAuthentication();
         app.UseAuthorization();
         app.UseBrowserGuard();
+        app.UseSocketGuard();
         app.UseAntiforgery();
-        app.UseWebSockets();
+        app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(20), KeepAliveTimeout = TimeSpan.FromSeconds(20) });
         app.UseIdempotentPosts();
 
         app.MapHealth();
@@ -53,7 +60,13 @@ internal static class Program
         app.MapAccountForms();
         app.MapAccess();
         app.MapVms();
+        app.MapVmConsoles();
+        app.MapImages();
         app.MapJobs();
+        app.MapHosts();
+        app.MapEvents();
+        app.MapMetrics();
+        app.MapConsoles();
         app.MapWebUi();
         return app;
     }

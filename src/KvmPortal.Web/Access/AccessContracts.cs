@@ -4,9 +4,11 @@ using KvmPortal.Engine.Data;
 namespace KvmPortal.Web.Access;
 
 /// <param name="Token">The bootstrap token that the portal printed.</param>
+/// <param name="UserName">1 to 64 letters, digits, dots, hyphens, underscores and @.</param>
 /// <param name="Password">At least 12 characters, 5 of them different.</param>
 public sealed record SetupRequest(string Token, string UserName, string Password);
 
+/// <param name="Name">1 to 64 characters.</param>
 /// <param name="ExpiresInDays">1 to 366; default 90.</param>
 public sealed record NewToken(string Name, int ExpiresInDays = 90);
 

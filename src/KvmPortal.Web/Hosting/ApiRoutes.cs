@@ -37,7 +37,7 @@ internal static class ApiRoutes
     /// <summary>The JSON dialect, and bad requests as exceptions so that one place answers them.</summary>
     public static void AddApi(this IServiceCollection services)
     {
-        services.ConfigureHttpJsonOptions(o => PortalJson.Configure(o.SerializerOptions));
+        services.ConfigureHttpJsonOptions(o => WireJson.Configure(o.SerializerOptions));
         services.Configure<RouteHandlerOptions>(o => o.ThrowOnBadRequest = true);
     }
 
@@ -90,7 +90,7 @@ internal static class ApiRoutes
     public static ListPage<TWire> Map<T, TWire>(this ListPage<T> page, Func<T, TWire> map) => new([.. page.Items.Select(map)], page.NextCursor);
 
     /// <summary>Reads a definition out of JSON, with pointers for what is wrong.</summary>
-    public static T Read<T>(JsonElement json) => json.Deserialize<T>(PortalJson.Options) ?? throw new JsonException("Give an object.");
+    public static T Read<T>(JsonElement json) => json.Deserialize<T>(WireJson.Options) ?? throw new JsonException("Give an object.");
 
     /// <summary>Ends with the request and with the portal: a stream must not hold up the shutdown.</summary>
     public static CancellationTokenSource UntilStopping(this HttpContext http) =>

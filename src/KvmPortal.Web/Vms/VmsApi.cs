@@ -138,6 +138,6 @@ internal static class VmsApi
             return new ActionRequest();
         if (!http.Request.HasJsonContentType())
             throw new BadHttpRequestException("type", 415);
-        return await http.Request.ReadFromJsonAsync<ActionRequest>(PortalJson.Options, ct) ?? new ActionRequest();
+        return await http.Request.ReadFromJsonAsync<ActionRequest>(WireJson.Options, ct) ?? new ActionRequest();
     }
 }
