@@ -37,9 +37,16 @@ public static class EngineRegistration
             services.AddHosted<SimulatedFleet>();
         services.AddImages();
         services.AddMetrics();
-        services.AddSingleton<AccessOperations>();
+        services.AddAccess();
         services.AddSingleton(sp => new ConsoleOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<TimeProvider>()));
         return services;
+    }
+
+    private static void AddAccess(this IServiceCollection services)
+    {
+        services.AddSingleton(sp => new AccessOperations(sp.GetRequiredService<IServiceScopeFactory>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>(),
+            sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new IdempotencyStore(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<TimeProvider>()));
     }
 
     private static void AddEvents(this IServiceCollection services) =>
