@@ -1,0 +1,69 @@
+using KvmPortal.Engine;
+using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Metrics;
+using KvmPortal.Host.Contract;
+using KvmPortal.Web.Shared;
+
+namespace KvmPortal.Web.Hosts;
+
+/// <summary>One host: its facts, and the job that proves KVM again.</summary>
+public sealed class HostModel(HostOperations hosts, JobOperations jobs, MetricsQueries metrics)
+{
+    public HostView? Host { get; private set; }
+    public ProblemInfo? Problem { get; private set; }
+    public JobView? Proof { get; private set; }
+    public bool Proving => Proof is { State: JobState.Queued or JobState.Running };
+
+    public async Task ReadAsync(Caller caller, CancellationToken ct)
+    {
+        try
+        {
+            Host = await hosts.GetAsync(caller, ct);
+            Problem = null;
+        }
+        catch (PortalException e)
+        {
+            Problem = Failures.From(e);
+        }
+    }
+
+    /// <summary>Proves KVM again and reads the facts anew when the job has ended.</summary>
+    public async Task ProveAsync(Caller caller, Action changed, CancellationToken ct)
+    {
+        try
+        {
+            Proof = await hosts.ProveAcceleratorAsync(caller, ct);
+            changed();
+            while (Proving)
+            {
+                Proof = await jobs.WaitAsync(caller, Proof.Id, TimeSpan.FromSeconds(10), ct);
+                changed();
+            }
+
+            await ReadAsync(caller, ct);
+        }
+        catch (PortalException e)
+        {
+            Problem = Failures.From(e);
+        }
+
+        changed();
+    }
+
+    /// <summary>Points of a longer window, read once.</summary>
+    public Task<MetricsRange<HostPoint>> RangeAsync(ChartWindow window, CancellationToken ct) => metrics.HostRangeAsync(window.Span, window.Step, ct);
+
+    /// <summary>The window's points and then each new one.</summary>
+    public IAsyncEnumerable<HostPoint> WatchAsync(ChartWindow window, CancellationToken ct) => metrics.WatchHostAsync(window.Span, ct);
+
+    /// <summary>What colour a verdict has; the words say the rest.</summary>
+    public static string Colour(KvmVerdict verdict) => verdict switch
+    {
+        KvmVerdict.Works => "green",
+        KvmVerdict.Broken => "red",
+        KvmVerdict.Absent => "amber",
+        KvmVerdict.Unproven => "blue",
+    };
+}

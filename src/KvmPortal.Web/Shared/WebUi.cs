@@ -1,0 +1,61 @@
+using KvmPortal.Web.Access;
+using KvmPortal.Web.Dashboard;
+using KvmPortal.Web.Hosts;
+using KvmPortal.Web.Images;
+using KvmPortal.Web.Jobs;
+using KvmPortal.Web.Vms;
+using Microsoft.AspNetCore.Localization;
+using MudBlazor.Services;
+
+namespace KvmPortal.Web.Shared;
+
+/// <summary>Registers and maps the pages: Blazor Server, MudBlazor, languages. The executable calls it once each.</summary>
+public static class WebUi
+{
+    /// <summary>The languages of the console, the default first.</summary>
+    public static IReadOnlyList<string> Cultures { get; } = ["en", "zh-CN"];
+
+    /// <summary>Services of the pages.</summary>
+    public static IServiceCollection AddWebUi(this IServiceCollection services)
+    {
+        services.AddLocalization();
+        services.Configure<RequestLocalizationOptions>(options =>
+        {
+            options.SetDefaultCulture(Cultures[0]).AddSupportedCultures([.. Cultures]).AddSupportedUICultures([.. Cultures]);
+            options.RequestCultureProviders = [new CookieRequestCultureProvider(), new AcceptLanguageHeaderRequestCultureProvider()];
+        });
+        services.AddRazorComponents().AddInteractiveServerComponents();
+        services.AddCascadingAuthenticationState();
+        services.AddMudServices();
+        services.AddHttpContextAccessor();
+        services.AddScoped<CallerAccessor>();
+        services.AddScoped<BrowserClock>();
+        services.AddScoped<RunningJobs>();
+        services.AddTransient<GlobalSearchModel>();
+        services.AddTransient<VmSet>();
+        services.AddTransient<VmListModel>();
+        services.AddTransient<JobListModel>();
+        services.AddTransient<JobModel>();
+        services.AddTransient<ImageListModel>();
+        services.AddTransient<HostModel>();
+        services.AddTransient<AccountModel>();
+        services.AddTransient<DashboardReads>();
+        services.AddTransient<DashboardModel>();
+        return services;
+    }
+
+    /// <summary>Middleware that pages need before they are rendered: the language of the request.</summary>
+    public static WebApplication UseWebUi(this WebApplication app)
+    {
+        app.UseRequestLocalization();
+        return app;
+    }
+
+    /// <summary>Static files for everybody; pages for who is signed in, except the ones that say otherwise.</summary>
+    public static WebApplication MapWebUi(this WebApplication app)
+    {
+        app.MapStaticAssets().AllowAnonymous();
+        app.MapRazorComponents<App>().AddInteractiveServerRenderMode().RequireAuthorization();
+        return app;
+    }
+}

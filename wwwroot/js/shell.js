@@ -1,0 +1,140 @@
+// The page around Blazor: theme, language, menus that need no circuit, shortcuts, the connection bar. No inline script anywhere (CSP).
+import './theme.js';
+import './shortcuts.js';
+
+const html = document.documentElement;
+const bar = document.getElementById('connection');
+
+// --- what .NET calls
+const openMenus = new Map();
+window.kvmportal = {
+  timeZone: () => Intl.DateTimeFormat().resolvedOptions().timeZone,
+  shellReady: () => { html.classList.add('ready'); },
+  focus: (selector) => document.querySelector(selector)?.focus(),
+  copy: async (text) => { try { await navigator.clipboard.writeText(text); return true; } catch { return false; } },
+  // Brings a row of a virtualised list into view, below its sticky head.
+  showRow: (id, row, height) => {
+    const list = document.getElementById(id);
+    if (!list) return;
+    const top = row * height, head = list.querySelector('thead')?.offsetHeight ?? 0;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + height + head > list.scrollTop + list.clientHeight) list.scrollTop = top + height + head - list.clientHeight;
+  },
+  menu: (items, owner) => {
+    if (!items) return;
+    openMenus.set(items, owner);
+    items.querySelector('.item:not(:disabled)')?.focus();
+  },
+};
+
+// --- menus: arrows move, Escape and a click elsewhere close
+function closeStatic(except) {
+  for (const menu of document.querySelectorAll('[data-menu-static]')) {
+    if (menu === except) continue;
+    const items = menu.querySelector('.items');
+    if (items.hidden) continue;
+    items.hidden = true;
+    menu.querySelector('[data-menu-button]').setAttribute('aria-expanded', 'false');
+  }
+}
+function closeOwned(target) {
+  for (const [items, owner] of openMenus) {
+    if (!items.isConnected) { openMenus.delete(items); continue; }
+    if (target && items.closest('.menu').contains(target)) continue;
+    openMenus.delete(items);
+    owner.invokeMethodAsync('Close').catch(() => {});
+  }
+}
+document.addEventListener('click', (e) => {
+  const button = e.target.closest?.('[data-menu-button]');
+  if (button) {
+    const menu = button.closest('[data-menu-static]');
+    const items = menu.querySelector('.items');
+    const open = items.hidden;
+    closeStatic(menu);
+    items.hidden = !open;
+    button.setAttribute('aria-expanded', String(open));
+    if (open) items.querySelector('.item')?.focus();
+    return;
+  }
+  closeOwned(e.target);
+  if (!e.target.closest?.('.who')) closeStatic();
+  if (e.target.closest?.('[data-help]')) showHelp();
+});
+document.addEventListener('keydown', (e) => {
+  const items = e.target.closest?.('.menu .items');
+  if (!items) return;
+  const all = [...items.querySelectorAll('.item:not(:disabled)')];
+  const at = all.indexOf(document.activeElement);
+  if (e.key === 'ArrowDown') all[(at + 1) % all.length]?.focus();
+  else if (e.key === 'ArrowUp') all[(at - 1 + all.length) % all.length]?.focus();
+  else if (e.key === 'Home') all[0]?.focus();
+  else if (e.key === 'End') all.at(-1)?.focus();
+  else if (e.key === 'Escape') { items.closest('.menu').querySelector('button')?.focus(); closeStatic(); closeOwned(); e.stopPropagation(); return; }
+  else return;
+  e.preventDefault();
+});
+export function showHelp() {
+  const help = document.getElementById('help');
+  if (help && !help.open) help.showModal();
+}
+
+// --- lists: arrows and Space move in the list, not the page
+document.addEventListener('keydown', (e) => {
+  if (e.target.matches?.('[data-list-keys]') && (e.key === 'ArrowDown' || e.key === 'ArrowUp' || e.key === ' ')) e.preventDefault();
+});
+
+// --- password rules, ticked while typing
+document.addEventListener('input', (e) => {
+  if (!e.target.matches?.('[data-password]')) return;
+  const list = document.getElementById(e.target.getAttribute('aria-describedby'));
+  const number = (rule) => Number(list?.querySelector(`[data-rule="${rule}"]`)?.textContent.match(/\d+/)?.[0] ?? 0);
+  const set = (rule, ok) => list?.querySelector(`[data-rule="${rule}"]`)?.classList.toggle('ok', ok);
+  set('length', e.target.value.length >= number('length'));
+  set('distinct', new Set(e.target.value).size >= number('distinct'));
+});
+
+// --- the connection: one slim bar, heals by itself
+let lostAt = 0, ticking = 0;
+function words() {
+  const text = html.classList.contains('gone') ? bar.dataset.gone : bar.dataset.trying;
+  bar.textContent = text.replace('{0}', Math.round((Date.now() - lostAt) / 1000));
+}
+function offline(yes) {
+  if (yes === html.classList.contains('offline')) return;
+  html.classList.toggle('offline', yes);
+  clearInterval(ticking);
+  if (yes) { lostAt = Date.now(); words(); ticking = setInterval(words, 1000); }
+  else html.classList.remove('gone');
+}
+async function healthy() {
+  try { return (await fetch('healthz', { cache: 'no-store' })).ok; } catch { return false; }
+}
+// A portal that was restarted does not know this circuit: the address holds the whole view, so loading it again is the cure.
+async function reloadWhenHealthy() {
+  html.classList.add('gone');
+  while (!(await healthy())) await new Promise((done) => setTimeout(done, 1500));
+  location.reload();
+}
+const blazor = window.Blazor;
+let stopped = false;
+addEventListener('pagehide', () => { stopped = true; });
+blazor?.start({
+  circuit: {
+    reconnectionHandler: {
+      onConnectionDown: async () => {
+        if (stopped) return;
+        offline(true);
+        while (!stopped) {
+          await new Promise((done) => setTimeout(done, 1000));
+          if (!(await healthy())) continue;
+          try {
+            if (await blazor.reconnect()) return;
+            return reloadWhenHealthy();
+          } catch { /* the server is still coming up */ }
+        }
+      },
+      onConnectionUp: () => offline(false),
+    },
+  },
+});
