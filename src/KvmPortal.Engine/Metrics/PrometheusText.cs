@@ -5,11 +5,12 @@ using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
+using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Engine.Metrics;
 
 /// <summary>Writes the latest values in Prometheus' text format 0.0.4. Counters are passed on as the host counts them: Prometheus makes rates itself.</summary>
-internal sealed class PrometheusText(RecentMetrics recent, VmTracker tracker, JobAnnouncer jobs)
+internal sealed class PrometheusText(RecentMetrics recent, VmTracker tracker, PortalStore store)
 {
     private const int FlushAt = 32 * 1024;
 
@@ -48,7 +49,7 @@ internal sealed class PrometheusText(RecentMetrics recent, VmTracker tracker, Jo
         foreach (var state in Enum.GetValues<VmState>())
             Line(text, "kvmportal_vms", $"{{state=\"{PortalJson.Text(state)}\"}}", byState.GetValueOrDefault(state));
         Head(text, "kvmportal_jobs_active", "gauge", "Jobs queued or running.");
-        Line(text, "kvmportal_jobs_active", "", jobs.Active);
+        Line(text, "kvmportal_jobs_active", "", await store.ReadAsync(db => db.Jobs.CountAsync(j => j.State == JobState.Queued || j.State == JobState.Running, ct), ct));
         if (recent.LatestHost() is { } host)
             foreach (var (name, help, value) in HostFamilies)
                 if (value(host) is { } v)
