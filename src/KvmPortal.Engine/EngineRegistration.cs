@@ -92,7 +92,15 @@ public static class EngineRegistration
             sp.GetRequiredService<ImageOperationsContext>()));
     }
 
-    private static void AddMetrics(this IServiceCollection services) => services.AddSingleton<MetricsQueries>();
+    private static void AddMetrics(this IServiceCollection services)
+    {
+        services.AddSingleton<RecentMetrics>();
+        services.AddSingleton<RollupStore>();
+        services.AddHosted<MetricsRecorder>();
+        services.AddSingleton<PrometheusText>();
+        services.AddSingleton(sp => new MetricsQueries(sp.GetRequiredService<RecentMetrics>(), sp.GetRequiredService<RollupStore>(), sp.GetRequiredService<VmTracker>(),
+            sp.GetRequiredService<PrometheusText>(), sp.GetRequiredService<TimeProvider>()));
+    }
 
     /// <summary>One object that others can call and that also runs in the background.</summary>
     private static void AddHosted<T>(this IServiceCollection services) where T : class, IHostedService
