@@ -1,0 +1,272 @@
+using System.Collections.Concurrent;
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using KvmPortal.Host.Consoles;
+using KvmPortal.Host.Contract;
+using KvmPortal.Host.Qmp;
+using Microsoft.Extensions.Logging;
+
+namespace KvmPortal.Host.Launch;
+
+/// <summary>The machines that run on this host: launched by us, or found again after a restart of the portal. Tells every watcher what happens.</summary>
+internal sealed class RunningMachines(HostFolders folders, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    private const int WatcherCapacity = 8192;
+    private readonly ConcurrentDictionary<Guid, MachineSupervisor> machines = new();
+    private readonly ConcurrentDictionary<Guid, SerialConsole> consoles = new();
+    private readonly ConcurrentDictionary<Watcher, byte> watchers = new();
+    private readonly Lock telling = new();
+
+    private sealed class Watcher
+    {
+        public Channel<HostEvent> Events { get; } = Channel.CreateBounded<HostEvent>(new BoundedChannelOptions(WatcherCapacity) { SingleReader = true });
+        public volatile bool Behind;
+    }
+
+    public ICollection<MachineSupervisor> All => machines.Values;
+
+    public MachineSupervisor? Find(Guid id) => machines.GetValueOrDefault(id);
+
+    /// <summary>Throws NotRunning.</summary>
+    public MachineSupervisor Get(Guid id) => Find(id) ?? throw new HostException(HostError.NotRunning, "The machine does not run on this host.");
+
+    /// <summary>Serial console of the current run, or of the last one.</summary>
+    public SerialConsole? Console(Guid id) => consoles.GetValueOrDefault(id);
+
+    /// <summary>Starts QEMU with its CPUs stopped. A failure leaves nothing behind and carries QEMU's words.</summary>
+    public async Task<MachineSupervisor> LaunchAsync(MachineSpec spec, IReadOnlyList<string> argv, string bootId, CancellationToken ct)
+    {
+        var paths = MachinePaths.For(folders, spec.Id);
+        MakePrivate(paths.RunDirectory);
+        MakePrivate(paths.StateDirectory);
+        await RequireNobodyRunsAsync(spec.Id, paths, ct);
+        RemoveSockets(paths);
+        QemuProcess? tpm = null, process = null;
+        try
+        {
+            if (spec.Tpm)
+                tpm = await SoftwareTpm.StartAsync(paths, ct);
+            process = QemuProcess.Spawn(argv, paths.StderrFile);
+            var run = new RunRecord(process.Pid, process.StartTicks, bootId, time.GetUtcNow(), spec);
+            run.Write(paths.SpecFile);
+            var qmp = await ConnectAsync(process, paths, ct);
+            return await AdoptAsync(run, process, qmp, paths, ct);
+        }
+        catch (Exception e)
+        {
+            var code = await KillAsync(process);
+            await KillAsync(tpm);
+            var tail = StderrTail.Read(paths.StderrFile);
+            RemoveRun(paths);
+            if (e is OperationCanceledException)
+                throw;
+            throw new HostException(HostError.LaunchFailed, tail.Count > 0 ? $"QEMU did not start: {Plain(tail[^1])}" : e is HostException ? e.Message : "QEMU did not start.", e) { ExitCode = code, StderrTail = tail };
+        }
+    }
+
+    /// <summary>Finds machines that ran while no portal watched; cleans up after those that ended meanwhile.</summary>
+    public async Task FindAsync(string bootId, CancellationToken ct)
+    {
+        if (!Directory.Exists(folders.Run))
+            return;
+        foreach (var folder in Directory.EnumerateDirectories(folders.Run))
+        {
+            if (!Guid.TryParseExact(Path.GetFileName(folder), "N", out var id) || machines.ContainsKey(id))
+                continue;
+            var paths = MachinePaths.For(folders, id);
+            var run = RunRecord.Read(paths.SpecFile);
+            if (run is null || run.BootId != bootId || QemuProcess.Find(run.Pid, run.StartTicks) is not { } process)
+            {
+                RemoveRun(paths);
+                continue;
+            }
+
+            try
+            {
+                var qmp = await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+                if ((await qmp.QueryUuidAsync(ct)).Uuid != id)
+                    throw new HostException(HostError.WrongState, "Another machine answers on its control socket.");
+                await AdoptAsync(run, process, qmp, paths, ct);
+            }
+            catch (Exception e) when (e is HostException or SocketException)
+            {
+                logger.LogWarning(e, "Machine {Machine} (pid {Pid}) runs but cannot be taken over.", id, run.Pid);
+            }
+        }
+    }
+
+    /// <summary>Registers first, then snapshot, then live: nothing is missed. A watcher that falls far behind gets a new snapshot.</summary>
+    public async IAsyncEnumerable<HostEvent> WatchAsync([EnumeratorCancellation] CancellationToken ct)
+    {
+        while (true)
+        {
+            var watcher = new Watcher();
+            List<HostEvent> snapshot;
+            lock (telling)
+            {
+                watchers.TryAdd(watcher, 0);
+                snapshot = [.. machines.Values.Select(Observed), new SnapshotEnd { At = time.GetUtcNow() }];
+            }
+
+            try
+            {
+                foreach (var observed in snapshot)
+                    yield return observed;
+                while (!watcher.Behind && await watcher.Events.Reader.WaitToReadAsync(ct))
+                    while (!watcher.Behind && watcher.Events.Reader.TryRead(out var happened))
+                        yield return happened;
+            }
+            finally
+            {
+                watchers.TryRemove(watcher, out _);
+            }
+        }
+    }
+
+    /// <summary>Removes what a run leaves outside the state folder.</summary>
+    public static void RemoveRun(MachinePaths paths)
+    {
+        if (Directory.Exists(paths.RunDirectory))
+            Directory.Delete(paths.RunDirectory, recursive: true);
+    }
+
+    /// <summary>Forgets the console of the last run.</summary>
+    public void Forget(Guid id) => consoles.TryRemove(id, out _);
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var machine in machines.Values)
+            await machine.DisposeAsync();
+        foreach (var watcher in watchers.Keys)
+            watcher.Events.Writer.TryComplete();
+    }
+
+    private async Task<MachineSupervisor> AdoptAsync(RunRecord run, QemuProcess process, QmpClient qmp, MachinePaths paths, CancellationToken ct)
+    {
+        SerialConsole? serial = null;
+        try
+        {
+            serial = run.Spec.Serial ? await SerialConsole.AttachAsync(paths.SerialSocket, ct) : null;
+            var machine = new MachineSupervisor(run, process, qmp, serial, paths, time, Tell);
+            await machine.BeginAsync(ct);
+            if (serial is not null)
+                consoles[run.Spec.Id] = serial;
+            lock (telling)
+            {
+                machines[run.Spec.Id] = machine;
+                Tell(Observed(machine));
+            }
+
+            _ = CleanUpAsync(machine, paths);
+            return machine;
+        }
+        catch
+        {
+            await qmp.DisposeAsync();
+            if (serial is not null)
+                await serial.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task CleanUpAsync(MachineSupervisor machine, MachinePaths paths)
+    {
+        await machine.Gone;
+        await machine.DisposeAsync();
+        try
+        {
+            RemoveRun(paths);
+        }
+        catch (IOException e)
+        {
+            logger.LogWarning(e, "The run folder {Folder} could not be removed.", paths.RunDirectory);
+        }
+    }
+
+    private void Tell(HostEvent happened)
+    {
+        lock (telling)
+        {
+            // Out of the list before anybody hears of the end, so that a start that follows at once is a new run.
+            if (happened is MachineEnded ended)
+                machines.TryRemove(ended.MachineId, out _);
+            foreach (var watcher in watchers.Keys)
+                if (!watcher.Events.Writer.TryWrite(happened))
+                {
+                    watcher.Behind = true;
+                    watcher.Events.Writer.TryComplete();
+                }
+        }
+    }
+
+    private MachineObserved Observed(MachineSupervisor m) => new()
+    {
+        At = time.GetUtcNow(), MachineId = m.Id, State = m.State, Pid = m.Pid, Accelerator = m.Run.Spec.Accelerator, StartedAt = m.Run.StartedAt,
+    };
+
+    /// <summary>Tries as soon as the socket may listen; ends at once when the process does.</summary>
+    private static async Task<QmpClient> ConnectAsync(QemuProcess process, MachinePaths paths, CancellationToken ct)
+    {
+        var deadline = Environment.TickCount64 + 60_000;
+        while (true)
+        {
+            if (process.HasEnded)
+                throw new HostException(HostError.LaunchFailed, "QEMU ended while it started.");
+            if (File.Exists(paths.QmpSocket))
+            {
+                try
+                {
+                    return await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+                }
+                catch (SocketException)
+                {
+                    // Bound, but not listening yet.
+                }
+            }
+
+            if (Environment.TickCount64 > deadline)
+                throw new HostException(HostError.Timeout, "QEMU did not open its control socket within 60 s.");
+            await Task.Delay(2, ct);
+        }
+    }
+
+    /// <summary>A live process of this id is never started over: the record names it by pid and start time.</summary>
+    private static async Task RequireNobodyRunsAsync(Guid id, MachinePaths paths, CancellationToken ct)
+    {
+        if (RunRecord.Read(paths.SpecFile) is not { } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
+            return;
+        if (!await process.WaitForEndAsync(TimeSpan.FromSeconds(2), ct))
+            throw new HostException(HostError.WrongState, $"A QEMU of this machine still runs (pid {old.Pid}) but is not under control.") { Hint = $"Look at process {old.Pid} ({id}) and end it, or restart the portal so that it is taken over." };
+    }
+
+    private static void RemoveSockets(MachinePaths paths)
+    {
+        foreach (var file in (string[])[paths.QmpSocket, paths.SerialSocket, paths.VncSocket, paths.GuestAgentSocket, paths.TpmSocket, paths.PidFile, paths.SpecFile])
+            File.Delete(file);
+    }
+
+    private static void MakePrivate(string folder) => Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+
+    private static async Task<int?> KillAsync(QemuProcess? process)
+    {
+        if (process is null)
+            return null;
+        // A process that is about to end by itself says why by its exit code.
+        if (!await process.WaitForEndAsync(TimeSpan.FromMilliseconds(100), CancellationToken.None))
+        {
+            process.Signal(PosixSignalNumber.Kill);
+            await process.WaitForEndAsync(TimeSpan.FromSeconds(5), CancellationToken.None);
+        }
+
+        return process.ExitCode;
+    }
+
+    /// <summary>Without the time stamp of `-msg timestamp=on` and the program's name.</summary>
+    private static string Plain(string line)
+    {
+        var start = line.IndexOf("qemu-system-", StringComparison.Ordinal);
+        var colon = start < 0 ? -1 : line.IndexOf(": ", start, StringComparison.Ordinal);
+        return colon < 0 ? line : line[(colon + 2)..];
+    }
+}

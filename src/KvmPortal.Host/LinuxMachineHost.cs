@@ -1,0 +1,205 @@
+using System.Runtime.CompilerServices;
+using KvmPortal.Host.Contract;
+using KvmPortal.Host.Images;
+using KvmPortal.Host.Launch;
+using KvmPortal.Host.Linux;
+using KvmPortal.Host.Metrics;
+using KvmPortal.Host.Qemu;
+using KvmPortal.Host.Qmp;
+using Microsoft.Extensions.Logging;
+
+namespace KvmPortal.Host;
+
+/// <summary>The real host: QEMU over QMP, files, and what the kernel says. Disposing it detaches; machines run on.</summary>
+public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
+{
+    private readonly HostOptions options;
+    private readonly TimeProvider time;
+    private readonly HostFolders folders;
+    private readonly HostPaths paths = new();
+    private readonly HostFactsReader facts;
+    private readonly QemuProbe probe;
+    private readonly KvmProof proof;
+    private readonly RunningMachines machines;
+    private readonly MachineSteps steps;
+    private readonly ImageStore images;
+    private readonly DiskFiles disks;
+    private readonly Lazy<Task> found;
+    private CpuFacts? cpu;
+
+    private LinuxMachineHost(HostOptions options, TimeProvider time, ILoggerFactory loggers)
+    {
+        (this.options, this.time) = (options, time);
+        folders = new HostFolders(options.RunRoot, Path.Combine(options.DataRoot, "machines"), Path.Combine(options.DataRoot, "disks"), Path.Combine(options.DataRoot, "images"));
+        facts = new HostFactsReader(paths);
+        probe = new QemuProbe(options.QemuBinary, Path.Combine(options.DataRoot, "host"), loggers.CreateLogger<QemuProbe>());
+        proof = new KvmProof(Path.Combine(options.DataRoot, "host"), TimeSpan.FromSeconds(options.KvmProofSeconds), time);
+        machines = new RunningMachines(folders, time, loggers.CreateLogger<RunningMachines>());
+        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId);
+        images = new ImageStore(options, folders);
+        disks = new DiskFiles(folders);
+        found = new Lazy<Task>(FindAsync);
+    }
+
+    /// <summary>Makes the host; nothing on it is touched before the first call.</summary>
+    public static LinuxMachineHost Create(HostOptions options, TimeProvider time, ILoggerFactory loggers) => new(options, time, loggers);
+
+    /// <inheritdoc/>
+    public async Task<HostFacts> GetFactsAsync(CancellationToken cancellationToken)
+    {
+        var capabilities = await probe.ProbeAsync(cancellationToken);
+        return Facts(capabilities);
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<StepReport> ApplyAsync(HostStep step, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await found.Value.WaitAsync(cancellationToken);
+        var reports = step switch
+        {
+            ProveAccelerator e => ProveAsync(e, cancellationToken),
+            CreateDisk e => disks.CreateAsync(e, cancellationToken),
+            DeleteDisk e => Once(() => disks.Delete(e.DiskId, e.Path)),
+            RegisterImage e => images.RegisterAsync(e, cancellationToken),
+            DeleteImageFile e => Once(() => images.Delete(e.Path)),
+            PrepareMachine e => PrepareAsync(e, cancellationToken),
+            MachineStep e => steps.ApplyAsync(e, cancellationToken),
+            _ => throw new InvalidOperationException($"No step {step.Kind}."),
+        };
+        await foreach (var report in reports)
+            yield return report;
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<StepReport> UndoAsync(HostStep step, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await found.Value.WaitAsync(cancellationToken);
+        switch (step)
+        {
+            case CreateDisk e:
+                disks.Delete(e.DiskId, e.Path);
+                break;
+            case RegisterImage e:
+                images.Discard(e.ImageId);
+                break;
+            case MachineStep e:
+                await steps.UndoAsync(e, cancellationToken);
+                break;
+        }
+
+        yield return new StepDone(true);
+    }
+
+    /// <inheritdoc/>
+    public async Task<IReadOnlyList<string>> ComposeAsync(MachineSpec spec, CancellationToken cancellationToken)
+    {
+        var capabilities = await probe.ProbeAsync(cancellationToken) ?? throw new HostException(HostError.Missing, "QEMU is not installed on this host, or older than 7.2.") { Hint = "Install the package qemu-system-x86." };
+        return QemuCommandLine.Build(spec, Facts(capabilities), capabilities);
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<HostEvent> WatchAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await found.Value.WaitAsync(cancellationToken);
+        await foreach (var happened in machines.WatchAsync(cancellationToken))
+            yield return happened;
+    }
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<HostSample> SampleAsync(TimeSpan interval, CancellationToken cancellationToken) =>
+        new MachineSampler(machines, new HostMeter(paths, time), time).RunAsync(interval, cancellationToken);
+
+    /// <inheritdoc/>
+    public IAsyncEnumerable<SerialChunk> ReadSerialAsync(Guid machineId, long fromOffset, CancellationToken cancellationToken) =>
+        machines.Console(machineId)?.ReadAsync(fromOffset, cancellationToken) ?? throw new HostException(HostError.NotRunning, "The machine has not run since the portal started, or has no serial console.");
+
+    /// <inheritdoc/>
+    public Task WriteSerialAsync(Guid machineId, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        (machines.Get(machineId).Serial ?? throw new HostException(HostError.NotFound, "The machine has no serial console.")).WriteAsync(bytes, cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task<Stream> OpenVncAsync(Guid machineId, CancellationToken cancellationToken)
+    {
+        if (!machines.Get(machineId).Run.Spec.Vnc)
+            throw new HostException(HostError.NotFound, "The machine has no display.");
+        return await Consoles.UnixStream.ConnectAsync(MachinePaths.For(folders, machineId).VncSocket, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async Task<byte[]> TakeScreenshotAsync(Guid machineId, CancellationToken cancellationToken)
+    {
+        var file = Path.Combine(MachinePaths.For(folders, machineId).RunDirectory, $"screen-{Guid.NewGuid():N}.png");
+        try
+        {
+            await machines.Get(machineId).Qmp.ScreendumpAsync(file, cancellationToken);
+            return await File.ReadAllBytesAsync(file, cancellationToken);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) => images.ReceiveAsync(request, content, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => Task.FromResult(images.List(folder));
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => machines.DisposeAsync();
+
+    private async Task FindAsync()
+    {
+        const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        foreach (var folder in (string[])[folders.Run, folders.State, folders.Disks, folders.Images])
+            Directory.CreateDirectory(folder, mine);
+        images.Sweep();
+        await machines.FindAsync(facts.BootId, CancellationToken.None);
+    }
+
+    private HostFacts Facts(QemuCapabilities? q) => new()
+    {
+        HostName = facts.HostName, KernelVersion = facts.KernelVersion, OsName = facts.OsName, BootId = facts.BootId, Cpu = cpu ??= facts.Cpu(), Memory = facts.Memory(),
+        Kvm = proof.Known(facts.BootId), Storage = HostFactsReader.Storage(options.DataRoot), Folders = folders,
+        Qemu = q is null ? new QemuFacts() : new QemuFacts
+        {
+            Version = q.Version.ToString(), Path = q.Binary, Q35Machine = q.Q35Machine, IoUring = q.IoUring, UefiAvailable = q.Uefi is not null, SecureBootAvailable = q.SecureBoot is not null,
+            TpmAvailable = q.Tpm, MicrovmAvailable = q.Microvm,
+        },
+    };
+
+    private async IAsyncEnumerable<StepReport> ProveAsync(ProveAccelerator step, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var capabilities = await probe.ProbeAsync(ct) ?? throw new HostException(HostError.Missing, "QEMU is not installed on this host, or older than 7.2.") { Hint = "Install the package qemu-system-x86." };
+        var before = proof.Known(facts.BootId);
+        var verdict = await proof.ProveAsync(capabilities.Binary, facts.BootId, step.Again, ct);
+        yield return new StepLog(verdict.Evidence, verdict.Verdict != KvmVerdict.Works);
+        yield return new StepDone(verdict != before) { Kvm = verdict };
+    }
+
+    private async IAsyncEnumerable<StepReport> PrepareAsync(PrepareMachine step, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var at = MachinePaths.For(folders, step.MachineId);
+        Directory.CreateDirectory(at.StateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        if (step.Firmware.Type != FirmwareType.Uefi || File.Exists(at.FirmwareVariables))
+        {
+            yield return new StepDone(false);
+            yield break;
+        }
+
+        var capabilities = await probe.ProbeAsync(ct);
+        var template = (step.Firmware.SecureBoot ? capabilities?.SecureBoot : capabilities?.Uefi)?.Variables
+            ?? throw new HostException(HostError.Missing, "The UEFI firmware is not installed on this host.") { Hint = "Install the package ovmf." };
+        File.Copy(template, at.FirmwareVariables + ".part", overwrite: true);
+        File.SetUnixFileMode(at.FirmwareVariables + ".part", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.Move(at.FirmwareVariables + ".part", at.FirmwareVariables);
+        yield return new StepDone(true);
+    }
+
+    private static async IAsyncEnumerable<StepReport> Once(Func<bool> act)
+    {
+        await Task.CompletedTask;
+        yield return new StepDone(act());
+    }
+}
