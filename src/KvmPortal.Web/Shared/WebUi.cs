@@ -48,6 +48,10 @@ public static class WebUi
     public static WebApplication UseWebUi(this WebApplication app)
     {
         app.UseRequestLocalization();
+        // People get a page with what to do; programs keep the problem details of the REST door.
+        app.UseWhen(
+            context => HttpMethods.IsGet(context.Request.Method) && !context.Request.Path.StartsWithSegments("/api") && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal),
+            branch => branch.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true));
         return app;
     }
 
@@ -55,7 +59,8 @@ public static class WebUi
     public static WebApplication MapWebUi(this WebApplication app)
     {
         app.MapStaticAssets().AllowAnonymous();
-        app.MapRazorComponents<App>().AddInteractiveServerRenderMode().RequireAuthorization();
+        // Who may frame a page is decided in one place, with the rest of the Content-Security-Policy: the console's embed page has its own answer.
+        app.MapRazorComponents<App>().AddInteractiveServerRenderMode(options => options.ContentSecurityFrameAncestorsPolicy = null).RequireAuthorization();
         return app;
     }
 }
