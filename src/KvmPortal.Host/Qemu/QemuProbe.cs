@@ -110,7 +110,12 @@ internal sealed partial class QemuProbe(string binary, string cacheFolder, ILogg
     /// <summary>Adds what lies beside QEMU on the host and may change without it.</summary>
     private static QemuCapabilities WithHostFiles(Basics b, string path) => new()
     {
-        Binary = path, Version = b.Version, Q35Machine = b.Q35Machine, Microvm = b.Microvm, IoUring = b.IoUring && IoUringAllowed(), Devices = b.Devices.ToHashSet(StringComparer.Ordinal),
+        Binary = path,
+        Version = b.Version,
+        Q35Machine = b.Q35Machine,
+        Microvm = b.Microvm,
+        IoUring = b.IoUring && IoUringAllowed(),
+        Devices = b.Devices.ToHashSet(StringComparer.Ordinal),
         Uefi = First(("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"), ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"), ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd")),
         SecureBoot = First(("/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"), ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd")),
         Tpm = Find("swtpm") is not null && b.Devices.Contains("tpm-crb"),

@@ -10,7 +10,8 @@ internal sealed record GoldenMachine
 {
     private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
     {
-        Converters = { new JsonStringEnumConverter() }, UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        Converters = { new JsonStringEnumConverter() },
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
     };
 
     public required string About { get; init; }
@@ -30,8 +31,16 @@ internal sealed record GoldenMachine
 
     public static HostFacts Facts(int onlineCpus, HostFolders folders, string cpuVendor = "GenuineIntel") => new()
     {
-        HostName = "host", KernelVersion = "6.12", OsName = "Linux", BootId = "boot", Cpu = new("cpu", cpuVendor, onlineCpus, "x86_64"), Memory = new(65536, 65536),
-        Kvm = new(KvmVerdict.Works, "", null), Qemu = new QemuFacts(), Storage = new(folders.Disks, 1L << 40, 1L << 40), Folders = folders,
+        HostName = "host",
+        KernelVersion = "6.12",
+        OsName = "Linux",
+        BootId = "boot",
+        Cpu = new("cpu", cpuVendor, onlineCpus, "x86_64"),
+        Memory = new(65536, 65536),
+        Kvm = new(KvmVerdict.Works, "", null),
+        Qemu = new QemuFacts(),
+        Storage = new(folders.Disks, 1L << 40, 1L << 40),
+        Folders = folders,
     };
 
     private static string Here([CallerFilePath] string path = "") => path;

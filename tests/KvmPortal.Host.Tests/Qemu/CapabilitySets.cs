@@ -25,7 +25,14 @@ internal static class CapabilitySets
 
     private static QemuCapabilities Full(int major, int minor) => new()
     {
-        Binary = "/usr/bin/qemu-system-x86_64", Version = new Version(major, minor, 0), Q35Machine = $"pc-q35-{major}.{minor}", Microvm = true, IoUring = true,
-        Devices = new HashSet<string> { "pvpanic-pci", "tpm-crb", "vmgenid" }, Uefi = Uefi, SecureBoot = SecureBoot, Tpm = true,
+        Binary = "/usr/bin/qemu-system-x86_64",
+        Version = new Version(major, minor, 0),
+        Q35Machine = $"pc-q35-{major}.{minor}",
+        Microvm = true,
+        IoUring = true,
+        Devices = new HashSet<string> { "pvpanic-pci", "tpm-crb", "vmgenid" },
+        Uefi = Uefi,
+        SecureBoot = SecureBoot,
+        Tpm = true,
     };
 }

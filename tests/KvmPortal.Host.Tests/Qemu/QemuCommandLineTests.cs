@@ -95,8 +95,15 @@ public sealed class QemuCommandLineTests
 
     private static MachineSpec Spec(string value) => new()
     {
-        Id = new Guid("0f1e2d3c-4b5a-4968-8777-665544332211"), Name = value, Accelerator = Accelerator.Tcg, Family = MachineFamily.Q35, MachineType = "pc-q35-7.2", Cpu = new(1, 1, "max", 1),
-        Memory = new(256, 4), Firmware = new(FirmwareType.Bios, false), DirectBoot = new("/i/kernel", null, value),
+        Id = new Guid("0f1e2d3c-4b5a-4968-8777-665544332211"),
+        Name = value,
+        Accelerator = Accelerator.Tcg,
+        Family = MachineFamily.Q35,
+        MachineType = "pc-q35-7.2",
+        Cpu = new(1, 1, "max", 1),
+        Memory = new(256, 4),
+        Firmware = new(FirmwareType.Bios, false),
+        DirectBoot = new("/i/kernel", null, value),
         Disks = [new() { Name = value, Bus = DiskBus.VirtioBlk, Format = DiskFormat.Raw, Path = $"/d/{value}" }],
         Nics = [new() { Name = value, Kind = NicKind.User, Mac = value, Forwards = [new(ForwardProtocol.Tcp, "127.0.0.1", 2222, 22)] }],
     };

@@ -105,7 +105,10 @@ internal static class FirmwareArguments
 
     private static void Flash(BuildContext c, string node, string path, bool readOnly) => c.Arguments.Json("-blockdev", new JsonObject
     {
-        ["driver"] = "raw", ["node-name"] = node, ["read-only"] = readOnly, ["file"] = new JsonObject { ["driver"] = "file", ["node-name"] = $"{node}-file", ["filename"] = path, ["read-only"] = readOnly },
+        ["driver"] = "raw",
+        ["node-name"] = node,
+        ["read-only"] = readOnly,
+        ["file"] = new JsonObject { ["driver"] = "file", ["node-name"] = $"{node}-file", ["filename"] = path, ["read-only"] = readOnly },
     });
 }
 

@@ -56,7 +56,11 @@ internal static class DiskArguments
         c.Arguments.Json("-object", new JsonObject { ["qom-type"] = "throttle-group", ["id"] = DiskNames.ThrottleGroup(disk.Name), ["limits"] = limits });
         c.Arguments.Json("-blockdev", new JsonObject
         {
-            ["driver"] = "throttle", ["node-name"] = DiskNames.Top(disk.Name), ["read-only"] = disk.ReadOnly, ["throttle-group"] = DiskNames.ThrottleGroup(disk.Name), ["file"] = DiskNames.FormatNode(disk.Name, 0),
+            ["driver"] = "throttle",
+            ["node-name"] = DiskNames.Top(disk.Name),
+            ["read-only"] = disk.ReadOnly,
+            ["throttle-group"] = DiskNames.ThrottleGroup(disk.Name),
+            ["file"] = DiskNames.FormatNode(disk.Name, 0),
         });
     }
 
@@ -67,13 +71,22 @@ internal static class DiskArguments
         JsonObject Cache() => new() { ["direct"] = direct, ["no-flush"] = false };
         c.Arguments.Json("-blockdev", new JsonObject
         {
-            ["driver"] = "file", ["node-name"] = DiskNames.FileNode(disk.Name, layer), ["filename"] = layers[layer].Path, ["aio"] = c.Capabilities.IoUring ? "io_uring" : "threads",
-            ["discard"] = "unmap", ["read-only"] = readOnly, ["cache"] = Cache(),
+            ["driver"] = "file",
+            ["node-name"] = DiskNames.FileNode(disk.Name, layer),
+            ["filename"] = layers[layer].Path,
+            ["aio"] = c.Capabilities.IoUring ? "io_uring" : "threads",
+            ["discard"] = "unmap",
+            ["read-only"] = readOnly,
+            ["cache"] = Cache(),
         });
         var format = new JsonObject
         {
-            ["driver"] = layers[layer].Format == DiskFormat.Qcow2 ? "qcow2" : "raw", ["node-name"] = DiskNames.FormatNode(disk.Name, layer), ["read-only"] = readOnly,
-            ["discard"] = "unmap", ["cache"] = Cache(), ["file"] = DiskNames.FileNode(disk.Name, layer),
+            ["driver"] = layers[layer].Format == DiskFormat.Qcow2 ? "qcow2" : "raw",
+            ["node-name"] = DiskNames.FormatNode(disk.Name, layer),
+            ["read-only"] = readOnly,
+            ["discard"] = "unmap",
+            ["cache"] = Cache(),
+            ["file"] = DiskNames.FileNode(disk.Name, layer),
         };
         if (!readOnly)
             format["detect-zeroes"] = "unmap";
