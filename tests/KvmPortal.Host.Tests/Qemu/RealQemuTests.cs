@@ -111,15 +111,25 @@ public sealed class RealQemuTests
 
     private static async Task<QmpClient> ConnectAsync(QemuProcess process, MachinePaths paths, CancellationToken ct)
     {
-        for (var i = 0; i < 2000 && !process.HasEnded && !File.Exists(paths.QmpSocket); i++)
+        for (var i = 0; ; i++)
+        {
+            try
+            {
+                if (File.Exists(paths.QmpSocket))
+                    return await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+            }
+            catch (System.Net.Sockets.SocketException) when (i < 4000 && !process.HasEnded)
+            {
+                // Bound, but not listening yet.
+            }
+            catch (Contract.HostException e)
+            {
+                throw new InvalidOperationException($"QEMU did not answer: {string.Join(" | ", StderrTail.Read(paths.StderrFile))}", e);
+            }
+
+            if (i >= 4000 || process.HasEnded)
+                throw new InvalidOperationException($"QEMU did not start: {string.Join(" | ", StderrTail.Read(paths.StderrFile))}");
             await Task.Delay(5, ct);
-        try
-        {
-            return await QmpClient.ConnectAsync(paths.QmpSocket, ct);
-        }
-        catch (Exception e) when (!ct.IsCancellationRequested)
-        {
-            throw new InvalidOperationException($"QEMU did not answer: {string.Join(" | ", StderrTail.Read(paths.StderrFile))}", e);
         }
     }
 }
