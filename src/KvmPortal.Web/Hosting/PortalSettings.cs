@@ -1,7 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using KvmPortal.Engine;
-using KvmPortal.Host;
+using HostOptions = KvmPortal.Host.HostOptions;
 
 namespace KvmPortal.Web.Hosting;
 

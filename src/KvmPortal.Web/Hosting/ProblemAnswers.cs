@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
@@ -14,18 +15,18 @@ public sealed record ProblemResponse
     /// <summary>Stable kebab-case code.</summary>
     public required string Code { get; init; }
     public required string Title { get; init; }
-    public string? Detail { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Detail { get; init; }
     public required int Status { get; init; }
     /// <summary>Everything that is wrong, each with its JSON pointer.</summary>
     public IReadOnlyList<Problem> Errors { get; init; } = [];
-    public string? RequestId { get; init; }
-    public string? JobId { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? RequestId { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? JobId { get; init; }
     /// <summary>What to do about it.</summary>
-    public string? Hint { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Hint { get; init; }
     /// <summary>QEMU's own error class, when it refused.</summary>
-    public string? QmpClass { get; init; }
-    public int? ExitCode { get; init; }
-    public IReadOnlyList<string>? StderrTail { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? QmpClass { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? ExitCode { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public IReadOnlyList<string>? StderrTail { get; init; }
 }
 
 /// <summary>The one place where what went wrong becomes an HTTP answer. Only expected failures speak; a bug says nothing but the request's id.</summary>

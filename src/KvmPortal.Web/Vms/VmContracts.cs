@@ -11,12 +11,10 @@ namespace KvmPortal.Web.Vms;
 public sealed record VmResponse : VmDefinition
 {
     [SetsRequiredMembers]
-    private VmResponse(VmDefinition definition) : base(definition)
-    {
-    }
+    private VmResponse(VmDefinition definition, VmStatusResponse status) : base(definition) => Status = status;
 
     public VmId Id { get; init; }
-    public required VmStatusResponse Status { get; init; }
+    public VmStatusResponse Status { get; init; }
     /// <summary>Changes that wait for the next boot.</summary>
     public IReadOnlyList<FieldEffect> PendingChanges { get; init; } = [];
     /// <summary>Versioned machine type, recorded at the first start.</summary>
@@ -28,9 +26,9 @@ public sealed record VmResponse : VmDefinition
     /// <summary>The job that carries the request out; only in answers to changes.</summary>
     public JobResponse? Job { get; init; }
 
-    public static VmResponse From(VmView vm, JobResponse? job = null) => new(vm.Definition)
+    public static VmResponse From(VmView vm, JobResponse? job = null) => new(vm.Definition, VmStatusResponse.From(vm.Status))
     {
-        Id = vm.Id, Status = VmStatusResponse.From(vm.Status), PendingChanges = vm.PendingChanges, MachineType = vm.MachineType, CreatedAt = vm.CreatedAt, ChangedAt = vm.ChangedAt,
+        Id = vm.Id, PendingChanges = vm.PendingChanges, MachineType = vm.MachineType, CreatedAt = vm.CreatedAt, ChangedAt = vm.ChangedAt,
         Etag = ETagOf(vm.Version), Job = job,
     };
 
