@@ -37,9 +37,16 @@ public static class EngineRegistration
             services.AddHosted<SimulatedFleet>();
         services.AddImages();
         services.AddMetrics();
-        services.AddSingleton<AccessOperations>();
+        services.AddAccess();
         services.AddSingleton(sp => new ConsoleOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<TimeProvider>()));
         return services;
+    }
+
+    private static void AddAccess(this IServiceCollection services)
+    {
+        services.AddSingleton(sp => new AccessOperations(sp.GetRequiredService<IServiceScopeFactory>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>(),
+            sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new IdempotencyStore(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<TimeProvider>()));
     }
 
     private static void AddEvents(this IServiceCollection services) =>
@@ -85,7 +92,15 @@ public static class EngineRegistration
             sp.GetRequiredService<ImageOperationsContext>()));
     }
 
-    private static void AddMetrics(this IServiceCollection services) => services.AddSingleton<MetricsQueries>();
+    private static void AddMetrics(this IServiceCollection services)
+    {
+        services.AddSingleton<RecentMetrics>();
+        services.AddSingleton<RollupStore>();
+        services.AddHosted<MetricsRecorder>();
+        services.AddSingleton<PrometheusText>();
+        services.AddSingleton(sp => new MetricsQueries(sp.GetRequiredService<RecentMetrics>(), sp.GetRequiredService<RollupStore>(), sp.GetRequiredService<VmTracker>(),
+            sp.GetRequiredService<PrometheusText>(), sp.GetRequiredService<TimeProvider>()));
+    }
 
     /// <summary>One object that others can call and that also runs in the background.</summary>
     private static void AddHosted<T>(this IServiceCollection services) where T : class, IHostedService

@@ -1,2 +1,65 @@
-var app = WebApplication.CreateBuilder(args).Build();
-await app.RunAsync();
+using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
+using KvmPortal.Web.Access;
+using KvmPortal.Web.Consoles;
+using KvmPortal.Web.Events;
+using KvmPortal.Web.Hosting;
+using KvmPortal.Web.Hosts;
+using KvmPortal.Web.Images;
+using KvmPortal.Web.Jobs;
+using KvmPortal.Web.Metrics;
+using KvmPortal.Web.Shared;
+using KvmPortal.Web.Vms;
+
+try
+{
+    var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+    builder.WebHost.UseStaticWebAssets();
+    builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+    builder.AddPortal();
+    builder.Services.ConfigureHttpJsonOptions(json => PortalJson.Configure(json.SerializerOptions));
+    builder.Services.AddSignalR(hubs => hubs.MaximumReceiveMessageSize = 128 * 1024).AddJsonProtocol(json => PortalJson.Configure(json.PayloadSerializerOptions));
+    builder.Services.AddHealthChecks();
+    builder.Services.AddSingleton<Idempotency>();
+    builder.Services.AddPortalAccess();
+    builder.Services.AddPortalOpenApi();
+    builder.Services.AddWebUi();
+
+    var app = builder.Build();
+    app.UseSecurityHeaders(app.Services.GetRequiredService<PortalSettings>().Consoles);
+    app.UseProblemAnswers();
+    app.UseWebUi();
+    app.UseRouting();
+    app.UseRateLimiter();
+    app.UseAuthentication();
+    app.UseCookieDefence();
+    app.UseAuthorization();
+    app.UseAntiforgery();
+    app.UseWebSockets();
+    app.UseMiddleware<Idempotency>();
+    app.MapHealthChecks("/healthz").AllowAnonymous();
+    app.MapHealthChecks("/readyz").AllowAnonymous();
+    app.MapPortalOpenApi();
+    var api = app.MapGroup("/api/v1");
+    api.MapAccessApi();
+    api.MapVmsApi();
+    api.MapImagesApi();
+    api.MapJobsApi();
+    api.MapHostsApi();
+    api.MapMetricsApi();
+    api.MapConsolesApi();
+    api.MapEventsApi();
+    app.MapPrometheus();
+    app.MapAccount();
+    app.MapConsoles();
+    app.MapHub<LiveHub>("/hubs/live");
+    app.MapWebUi();
+    await app.RunPortalAsync();
+    return 0;
+}
+catch (PortalException e)
+{
+    // A wrong setting or a taken data directory: one sentence, no stack trace.
+    await Console.Error.WriteLineAsync(e.Message);
+    return 2;
+}

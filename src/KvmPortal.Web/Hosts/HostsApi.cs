@@ -1,0 +1,36 @@
+using KvmPortal.Engine;
+using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Web.Access;
+using KvmPortal.Web.Hosting;
+using KvmPortal.Web.Jobs;
+
+namespace KvmPortal.Web.Hosts;
+
+/// <summary>The host that the portal runs on.</summary>
+internal static class HostsApi
+{
+    public static void MapHostsApi(this IEndpointRouteBuilder api)
+    {
+        api.MapGet("/hosts", ListAsync).WithName("listHosts");
+        api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
+        api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202);
+    }
+
+    /// <summary>All hosts.</summary>
+    private static async Task<ItemList<HostView>> ListAsync(HttpContext context, HostOperations hosts, CancellationToken ct) => new([await hosts.GetAsync(context.Caller(), ct)]);
+
+    /// <summary>One host, by id, name, or `local`.</summary>
+    private static async Task<HostView> GetAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
+    {
+        var host = await hosts.GetAsync(context.Caller(), ct);
+        return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
+    }
+
+    /// <summary>Tries (again) whether KVM can run a guest, as a job.</summary>
+    private static async Task<IResult> ProveAsync(HttpContext context, HostOperations hosts, JobOperations jobs, string id, CancellationToken ct)
+    {
+        await GetAsync(context, hosts, id, ct);
+        return await JobsApi.AnswerAsync(context, jobs, await hosts.ProveAcceleratorAsync(context.Caller(), ct), ct);
+    }
+}

@@ -1,0 +1,49 @@
+using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Plans;
+
+namespace KvmPortal.Web.Jobs;
+
+public sealed record PlanStepResponse(string Kind, string Summary, StepState State, string? Reason);
+
+/// <summary>What will happen (dry run) or happened (job).</summary>
+public sealed record PlanResponse
+{
+    public required IReadOnlyList<PlanStepResponse> Steps { get; init; }
+    /// <summary>Effect of each changed field: live, hot-plug, next-boot or refused.</summary>
+    public IReadOnlyList<FieldEffect> Effects { get; init; } = [];
+    public IReadOnlyList<PlanReason> Reasons { get; init; } = [];
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+    /// <summary>The exact QEMU command line of a start; only in a dry run.</summary>
+    public IReadOnlyList<string>? Argv { get; init; }
+
+    public static PlanResponse From(Plan plan) => new()
+    {
+        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason))], Effects = plan.Effects, Reasons = plan.Reasons, Warnings = plan.Warnings, Argv = plan.Argv,
+    };
+}
+
+/// <summary>A job on the wire.</summary>
+public sealed record JobResponse
+{
+    public required JobId Id { get; init; }
+    public required string Kind { get; init; }
+    public required JobTarget Target { get; init; }
+    public required JobState State { get; init; }
+    public required JobProgress Progress { get; init; }
+    public required PlanResponse Plan { get; init; }
+    public required string CreatedBy { get; init; }
+    public required DateTimeOffset CreatedAt { get; init; }
+    public DateTimeOffset? StartedAt { get; init; }
+    public DateTimeOffset? EndedAt { get; init; }
+    public ProblemInfo? Error { get; init; }
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+    public bool CancelRequested { get; init; }
+
+    public static JobResponse From(JobView job) => new()
+    {
+        Id = job.Id, Kind = job.Kind, Target = job.Target, State = job.State, Progress = job.Progress, Plan = PlanResponse.From(job.Plan), CreatedBy = job.CreatedBy, CreatedAt = job.CreatedAt,
+        StartedAt = job.StartedAt, EndedAt = job.EndedAt, Error = job.Error, Warnings = job.Warnings, CancelRequested = job.CancelRequested,
+    };
+}
