@@ -4,6 +4,7 @@ using KvmPortal.Web.Hosts;
 using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
 using KvmPortal.Web.Vms;
+using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Localization;
 using MudBlazor.Services;
 
@@ -18,7 +19,6 @@ public static class WebUi
     /// <summary>Services of the pages.</summary>
     public static IServiceCollection AddWebUi(this IServiceCollection services)
     {
-        services.AddLocalization();
         services.Configure<RequestLocalizationOptions>(options =>
         {
             options.SetDefaultCulture(Cultures[0]).AddSupportedCultures([.. Cultures]).AddSupportedUICultures([.. Cultures]);
@@ -26,8 +26,16 @@ public static class WebUi
         });
         services.AddRazorComponents().AddInteractiveServerComponents();
         services.AddCascadingAuthenticationState();
-        services.AddMudServices();
         services.AddHttpContextAccessor();
+        services.AddPageModels();
+        return services;
+    }
+
+    /// <summary>What pages inject: scoped is one per circuit, transient one per page.</summary>
+    internal static IServiceCollection AddPageModels(this IServiceCollection services)
+    {
+        services.AddLocalization();
+        services.AddMudServices();
         services.AddScoped<CallerAccessor>();
         services.AddScoped<BrowserClock>();
         services.AddScoped<RunningJobs>();
@@ -49,9 +57,14 @@ public static class WebUi
     {
         app.UseRequestLocalization();
         // People get a page with what to do; programs keep the problem details of the REST door.
-        app.UseWhen(
-            context => HttpMethods.IsGet(context.Request.Method) && !context.Request.Path.StartsWithSegments("/api") && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal),
-            branch => branch.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true));
+        app.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true);
+        app.Use((context, next) =>
+        {
+            var page = HttpMethods.IsGet(context.Request.Method) && !context.Request.Path.StartsWithSegments("/api") && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+            if (!page && context.Features.Get<IStatusCodePagesFeature>() is { } pages)
+                pages.Enabled = false;
+            return next(context);
+        });
         return app;
     }
 

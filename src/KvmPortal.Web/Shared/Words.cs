@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using KvmPortal.Engine;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
@@ -28,6 +29,9 @@ public static class Words
         var known = text["step." + step.Kind, step.Summary];
         return known.ResourceNotFound ? step.Summary : known;
     }
+
+    /// <summary>What went wrong, in the engine's words: the detail where there is one, because the title only names the kind of failure.</summary>
+    public static string Cause(ProblemInfo problem) => problem.Detail is { Length: > 0 } detail ? detail : problem.Title;
 
     public static string Topic(IStringLocalizer text, string topic)
     {
