@@ -26,8 +26,7 @@ public static class EngineRegistration
         services.AddSingleton(options);
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(host);
-        services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)).AddInterceptors(new SqlitePragmas()));
-        services.AddSingleton(sp => new PortalSchema(sp.GetRequiredService<IDbContextFactory<PortalDb>>()));
+        services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)));
         services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
         services.AddEvents();
@@ -41,6 +40,13 @@ public static class EngineRegistration
         services.AddAccess();
         services.AddSingleton(sp => new ConsoleOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<TimeProvider>()));
         return services;
+    }
+
+    private static void AddAccess(this IServiceCollection services)
+    {
+        services.AddSingleton(sp => new AccessOperations(sp.GetRequiredService<IServiceScopeFactory>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>(),
+            sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new IdempotencyStore(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<TimeProvider>()));
     }
 
     private static void AddEvents(this IServiceCollection services) =>
@@ -86,16 +92,15 @@ public static class EngineRegistration
             sp.GetRequiredService<ImageOperationsContext>()));
     }
 
-    private static void AddAccess(this IServiceCollection services)
+    private static void AddMetrics(this IServiceCollection services)
     {
-        services.AddSingleton<Accounts>();
-        services.AddSingleton<BootstrapToken>();
-        services.AddSingleton(sp => new Idempotency(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(sp => new AccessOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<Accounts>(), sp.GetRequiredService<BootstrapToken>(),
-            sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton<RecentMetrics>();
+        services.AddSingleton<RollupStore>();
+        services.AddHosted<MetricsRecorder>();
+        services.AddSingleton<PrometheusText>();
+        services.AddSingleton(sp => new MetricsQueries(sp.GetRequiredService<RecentMetrics>(), sp.GetRequiredService<RollupStore>(), sp.GetRequiredService<VmTracker>(),
+            sp.GetRequiredService<PrometheusText>(), sp.GetRequiredService<TimeProvider>()));
     }
-
-    private static void AddMetrics(this IServiceCollection services) => services.AddSingleton<MetricsQueries>();
 
     /// <summary>One object that others can call and that also runs in the background.</summary>
     private static void AddHosted<T>(this IServiceCollection services) where T : class, IHostedService

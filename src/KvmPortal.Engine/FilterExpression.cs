@@ -87,6 +87,8 @@ internal sealed class FilterExpression<T>
     private Func<T, bool> Term()
     {
         var word = Next();
+        if (word is ")" or "and" or "or" || IsOperator(word))
+            throw Wrong($"\"{word}\" is not expected here.");
         if (at >= tokens.Count || !IsOperator(tokens[at]))
         {
             var wanted = Unquote(word);

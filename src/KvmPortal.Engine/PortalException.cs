@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace KvmPortal.Engine;
 
 /// <summary>Stable codes of what can go wrong; the Web room maps each to one HTTP status.</summary>
@@ -62,10 +64,10 @@ public sealed record ProblemInfo
 {
     public required string Code { get; init; }
     public required string Title { get; init; }
-    public string? Detail { get; init; }
-    public string? Hint { get; init; }
-    public string? QmpClass { get; init; }
-    public int? ExitCode { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Detail { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Hint { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? QmpClass { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? ExitCode { get; init; }
     public IReadOnlyList<string> StderrTail { get; init; } = [];
     public IReadOnlyList<Problem> Errors { get; init; } = [];
 }

@@ -1,3 +1,5 @@
+using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Consoles;
 using KvmPortal.Web.Events;
@@ -9,65 +11,55 @@ using KvmPortal.Web.Metrics;
 using KvmPortal.Web.Shared;
 using KvmPortal.Web.Vms;
 
-namespace KvmPortal.Web;
-
-/// <summary>The executable: one line per feature.</summary>
-internal static class Program
+try
 {
-    public static async Task<int> Main(string[] args)
-    {
-        try
-        {
-            await using var app = Build(args);
-            return await app.RunPortalAsync();
-        }
-        catch (SettingsException e)
-        {
-            await Console.Error.WriteLineAsync(e.Message);
-            return 2;
-        }
-    }
+    var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+    builder.WebHost.UseStaticWebAssets();
+    builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+    builder.AddPortal();
+    builder.Services.ConfigureHttpJsonOptions(json => PortalJson.Configure(json.SerializerOptions));
+    builder.Services.AddSignalR(hubs => hubs.MaximumReceiveMessageSize = 128 * 1024).AddJsonProtocol(json => PortalJson.Configure(json.PayloadSerializerOptions));
+    builder.Services.AddHealthChecks();
+    builder.Services.AddSingleton<Idempotency>();
+    builder.Services.AddPortalAccess();
+    builder.Services.AddPortalOpenApi();
+    builder.Services.AddWebUi();
 
-    /// <summary>Puts the portal together; nothing listens yet.</summary>
-    public static WebApplication Build(string[] args, Action<WebApplicationBuilder>? adjust = null)
-    {
-        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ApplicationName = "KvmPortal.Web", ContentRootPath = AppContext.BaseDirectory });
-        builder.AddPortal();
-        builder.Services.AddApi();
-        builder.Services.AddSignIn();
-        builder.Services.AddApiDocument();
-        builder.Services.AddWebUi();
-        builder.Services.AddLive();
-        builder.Services.AddSingleton<JobAnswers>();
-        adjust?.Invoke(builder);
-
-        var app = builder.Build();
-        app.UseSecureHeaders();
-        app.UseFaults();
-        app.UseWebUi();
-        app.UseRouting();
-        app.UseRateLimiter();
-        app.UseAuthentication();
-        app.UseAuthorization();
-        app.UseBrowserGuard();
-        app.UseSocketGuard();
-        app.UseAntiforgery();
-        app.UseWebSockets(new WebSocketOptions { KeepAliveInterval = TimeSpan.FromSeconds(20), KeepAliveTimeout = TimeSpan.FromSeconds(20) });
-        app.UseIdempotentPosts();
-
-        app.MapHealth();
-        app.MapApiDocument();
-        app.MapAccountForms();
-        app.MapAccess();
-        app.MapVms();
-        app.MapVmConsoles();
-        app.MapImages();
-        app.MapJobs();
-        app.MapHosts();
-        app.MapEvents();
-        app.MapMetrics();
-        app.MapConsoles();
-        app.MapWebUi();
-        return app;
-    }
+    var app = builder.Build();
+    app.UseSecurityHeaders(app.Services.GetRequiredService<PortalSettings>().Consoles);
+    app.UseProblemAnswers();
+    app.UseWebUi();
+    app.UseRouting();
+    app.UseRateLimiter();
+    app.UseAuthentication();
+    app.UseCookieDefence();
+    app.UseAuthorization();
+    app.UseAntiforgery();
+    app.UseWebSockets();
+    app.UseMiddleware<Idempotency>();
+    app.MapHealthChecks("/healthz").AllowAnonymous();
+    app.MapHealthChecks("/readyz").AllowAnonymous();
+    app.MapPortalOpenApi();
+    var api = app.MapGroup("/api/v1");
+    api.MapAccessApi();
+    api.MapVmsApi();
+    api.MapImagesApi();
+    api.MapJobsApi();
+    api.MapHostsApi();
+    api.MapMetricsApi();
+    api.MapConsolesApi();
+    api.MapEventsApi();
+    app.MapPrometheus();
+    app.MapAccount();
+    app.MapConsoles();
+    app.MapHub<LiveHub>("/hubs/live");
+    app.MapWebUi();
+    await app.RunPortalAsync();
+    return 0;
+}
+catch (PortalException e)
+{
+    // A wrong setting or a taken data directory: one sentence, no stack trace.
+    await Console.Error.WriteLineAsync(e.Message);
+    return 2;
 }

@@ -62,11 +62,11 @@ export function create(root, options) {
     plot?.destroy();
     const text = css('--text-3'), grid = css('--grid'), font = `11px ${css('--font')}`;
     plot = new uPlot({
-      width: Math.max(plotRoot.clientWidth, 120), height: plotRoot.clientHeight || 160, legend: { show: false }, cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } }, padding: [8, 4, 0, 0],
+      width: Math.max(plotRoot.clientWidth, 120), height: plotRoot.clientHeight || 160, legend: { show: false }, cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } }, padding: [8, 28, 0, 0],
       hooks: { setCursor: [(u) => show(u.cursor.idx)] },
       scales: { x: { time: true, range: () => range() }, y: { range: (_, low, high) => [0, Math.max(options.top ?? 0, high > 0 ? high * 1.1 : 0) || (options.unit.startsWith('b') ? 1024 : 1)] } },
       axes: [
-        { stroke: text, font, grid: { show: false }, ticks: { stroke: grid, size: 4 }, size: 26, values: (u, splits) => splits.map((s) => stamp(s)) },
+        { stroke: text, font, grid: { show: false }, ticks: { stroke: grid, size: 4 }, size: 26, space: 48, values: (u, splits) => splits.map((s) => stamp(s)) },
         { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 68, values: (_, splits) => splits.map(format), space: 36, incrs: options.unit.startsWith('bytes') ? binaryIncrements : undefined },
       ],
       series: [{}, ...options.series.map((s) => ({ label: s.name, stroke: css(`--c${s.colour}`), width: 1.5, fill: s.fill ? `color-mix(in srgb, ${css(`--c${s.colour}`)} 14%, transparent)` : undefined, points: { show: false }, spanGaps: false }))],
@@ -77,7 +77,7 @@ export function create(root, options) {
     const d = new Date(seconds * 1000), two = (n) => String(n).padStart(2, '0');
     if (span > 86400 * 60) return `${d.getFullYear()}-${two(d.getMonth() + 1)}`;
     if (span > 86400) return `${two(d.getMonth() + 1)}-${two(d.getDate())}`;
-    return span > 900 ? `${two(d.getHours())}:${two(d.getMinutes())}` : `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
+    return span > 900 || d.getSeconds() === 0 ? `${two(d.getHours())}:${two(d.getMinutes())}` : `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`;
   }
   const observer = new ResizeObserver(() => { if (plotRoot.clientWidth > 0) plot.setSize({ width: plotRoot.clientWidth, height: plotRoot.clientHeight }); });
   build();

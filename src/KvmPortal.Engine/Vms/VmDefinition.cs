@@ -7,7 +7,7 @@ namespace KvmPortal.Engine.Vms;
 /// What the user asked for: stored as this JSON, sent over the wire as this JSON, versioned. Defaults are part of the record, so that a stored
 /// definition reads the same after an upgrade. Shape: the REST contract's "A VM".
 /// </summary>
-public sealed record VmDefinition
+public record VmDefinition
 {
     /// <summary>[A-Za-z0-9][A-Za-z0-9._-]{0,62}, unique.</summary>
     public required string Name { get; init; }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text.Json;
 using KvmPortal.Host.Contract;
@@ -10,7 +11,7 @@ namespace KvmPortal.Host.Qemu;
 /// <summary>
 /// Asks the installed QEMU what it can do: once for each binary, known by its digest. The answer is kept on disk, so a restart of the portal costs nothing.
 /// </summary>
-internal sealed class QemuProbe(string binary, string cacheFolder, ILogger logger)
+internal sealed partial class QemuProbe(string binary, string cacheFolder, ILogger logger)
 {
     private static readonly Version Oldest = new(7, 2);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -109,7 +110,12 @@ internal sealed class QemuProbe(string binary, string cacheFolder, ILogger logge
     /// <summary>Adds what lies beside QEMU on the host and may change without it.</summary>
     private static QemuCapabilities WithHostFiles(Basics b, string path) => new()
     {
-        Binary = path, Version = b.Version, Q35Machine = b.Q35Machine, Microvm = b.Microvm, IoUring = b.IoUring && IoUringAllowed(), Devices = b.Devices.ToHashSet(StringComparer.Ordinal),
+        Binary = path,
+        Version = b.Version,
+        Q35Machine = b.Q35Machine,
+        Microvm = b.Microvm,
+        IoUring = b.IoUring && IoUringAllowed(),
+        Devices = b.Devices.ToHashSet(StringComparer.Ordinal),
         Uefi = First(("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"), ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"), ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd")),
         SecureBoot = First(("/usr/share/OVMF/OVMF_CODE_4M.ms.fd", "/usr/share/OVMF/OVMF_VARS_4M.ms.fd"), ("/usr/share/edk2/ovmf/OVMF_CODE.secboot.fd", "/usr/share/edk2/ovmf/OVMF_VARS.secboot.fd")),
         Tpm = Find("swtpm") is not null && b.Devices.Contains("tpm-crb"),
@@ -118,18 +124,19 @@ internal sealed class QemuProbe(string binary, string cacheFolder, ILogger logge
     private static FirmwareFiles? First(params (string Code, string Variables)[] places) =>
         places.Where(p => File.Exists(p.Code) && File.Exists(p.Variables)).Select(p => new FirmwareFiles(p.Code, p.Variables)).FirstOrDefault();
 
-    /// <summary>kernel.io_uring_disabled (Linux 6.6): 0 for all, 1 for privileged, 2 for nobody. Older kernels have no such file.</summary>
+    /// <summary>
+    /// Asks the kernel for a ring with no parameters: EFAULT says that it looked at them; ENOSYS, EPERM (kernel.io_uring_disabled, a container's seccomp
+    /// filter) that it never would.
+    /// </summary>
     private static bool IoUringAllowed()
     {
-        try
-        {
-            return File.ReadAllText("/proc/sys/kernel/io_uring_disabled").Trim() != "2";
-        }
-        catch (IOException)
-        {
-            return true;
-        }
+        const long setup = 425;
+        const int badAddress = 14;
+        return SystemCall(setup, 1, 0) == -1 && Marshal.GetLastPInvokeError() == badAddress;
     }
+
+    [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
+    private static partial long SystemCall(long number, nint entries, nint parameters);
 
     /// <summary>A process's stdin and stdout as one stream.</summary>
     private sealed class StandardStreams(Process process) : Stream

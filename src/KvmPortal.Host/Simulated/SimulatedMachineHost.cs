@@ -186,8 +186,9 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
     /// <summary>Stops timers and open displays.</summary>
     public void Dispose()
     {
-        _stopping.Cancel();
-        _stopping.Dispose();
+        // May be called twice: the host can outlive one portal and be disposed by the next.
+        if (!_stopping.IsCancellationRequested)
+            _stopping.Cancel();
     }
 
     private long AvailableMemory() =>

@@ -2,54 +2,67 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Web.Hosting;
-using Microsoft.AspNetCore.Antiforgery;
 
 namespace KvmPortal.Web.Access;
 
-/// <summary>/api/v1/setup, /me, /users and /tokens.</summary>
+public sealed record SetupRequest(string Token, string UserName, string Password);
+
+/// <param name="ExpiresInDays">1 to 366.</param>
+public sealed record TokenRequest(string Name, int ExpiresInDays = 90);
+
+/// <param name="Token">The token's text: shown this once.</param>
+public sealed record IssuedTokenResponse(TokenId Id, string Name, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, string Token);
+
+public sealed record MeResponse(UserId? UserId, string UserName, string Door);
+
+public sealed record ItemList<T>(IReadOnlyList<T> Items, string? NextCursor = null);
+
+/// <summary>Set-up, tokens, users.</summary>
 internal static class AccessApi
 {
-    public static void MapAccess(this IEndpointRouteBuilder routes)
+    public static void MapAccessApi(this IEndpointRouteBuilder api)
     {
-        routes.MapPost("/api/v1/setup", SetupAsync).AllowAnonymous().RequireRateLimiting(SignInSetup.AccountLimit).WithTags("setup").WithName("setUp").Produces<SetupResult>(201);
-        routes.MapApi("me").MapGet("", Me).WithName("getMe").Produces<MeAnswer>();
-        routes.MapApi("users").MapGet("", UsersAsync).WithName("listUsers").Produces<ListPage<UserView>>();
-        var tokens = routes.MapApi("tokens");
-        tokens.MapGet("", TokensAsync).WithName("listTokens").Produces<ListPage<TokenView>>();
-        tokens.MapPost("", IssueAsync).WithName("createToken").Produces<IssuedTokenAnswer>(201);
-        tokens.MapDelete("/{id}", RevokeAsync).WithName("deleteToken").Produces(204);
+        api.MapPost("/setup", SetUpAsync).WithName("setUp").Accepts<SetupRequest>("application/json").Produces<SetupResult>(201).AllowAnonymous().RequireRateLimiting(PortalAccess.SignInLimit);
+        api.MapGet("/me", Me).WithName("getMe");
+        api.MapGet("/tokens", ListTokensAsync).WithName("listTokens");
+        api.MapPost("/tokens", IssueTokenAsync).WithName("issueToken").Accepts<TokenRequest>("application/json").Produces<IssuedTokenResponse>(201);
+        api.MapDelete("/tokens/{id}", RevokeTokenAsync).WithName("revokeToken").Produces(204);
+        api.MapGet("/users", ListUsersAsync).WithName("listUsers");
     }
 
-    /// <summary>Makes the first administrator, once, with the bootstrap token.</summary>
-    private static async Task<IResult> SetupAsync(SetupRequest body, AccessOperations access, CancellationToken ct) =>
-        Results.Json(await access.SetupAsync(body.Token, body.UserName, body.Password, ct), statusCode: 201);
-
-    /// <summary>Who asks.</summary>
-    private static IResult Me(HttpContext http, IAntiforgery antiforgery)
+    /// <summary>Makes the first administrator, once, with the bootstrap token that the portal printed.</summary>
+    private static async Task<IResult> SetUpAsync(HttpContext context, AccessOperations access, CancellationToken ct)
     {
-        var caller = http.Caller();
-        return Results.Ok(new MeAnswer(caller.UserId!.Value, caller.Name, caller.Door, caller.Door == Door.Browser ? antiforgery.GetAndStoreTokens(http).RequestToken : null));
+        var request = await JsonBody.ReadAsync<SetupRequest>(context.Request, ct);
+        var made = await access.SetupAsync(request.Token, request.UserName, request.Password, ct);
+        return Results.Json(made, PortalJson.Options, statusCode: 201);
+    }
+
+    /// <summary>Who the caller is.</summary>
+    private static MeResponse Me(HttpContext context)
+    {
+        var caller = context.Caller();
+        return new MeResponse(caller.UserId, caller.Name, PortalJson.Text(caller.Door));
+    }
+
+    /// <summary>The caller's tokens, newest first; never their text.</summary>
+    private static async Task<ItemList<TokenView>> ListTokensAsync(HttpContext context, AccessOperations access, CancellationToken ct) => new(await access.ListTokensAsync(context.Caller(), ct));
+
+    /// <summary>Issues a personal access token.</summary>
+    private static async Task<IResult> IssueTokenAsync(HttpContext context, AccessOperations access, CancellationToken ct)
+    {
+        var request = await JsonBody.ReadAsync<TokenRequest>(context.Request, ct);
+        var issued = await access.IssueTokenAsync(context.Caller(), request.Name, TimeSpan.FromDays(Math.Clamp(request.ExpiresInDays, 0, 1000)), ct);
+        return Results.Json(new IssuedTokenResponse(issued.Token.Id, issued.Token.Name, issued.Token.CreatedAt, issued.Token.ExpiresAt, issued.Text), PortalJson.Options, statusCode: 201);
+    }
+
+    /// <summary>Revokes a token of the caller at once.</summary>
+    private static async Task<IResult> RevokeTokenAsync(HttpContext context, AccessOperations access, string id, CancellationToken ct)
+    {
+        await access.RevokeTokenAsync(context.Caller(), TokenId.TryParse(id, null, out var token) ? token : throw PortalException.NotFound("token", id), ct);
+        return Results.NoContent();
     }
 
     /// <summary>All accounts.</summary>
-    private static async Task<IResult> UsersAsync(HttpContext http, AccessOperations access, CancellationToken ct) => Results.Ok(new ListPage<UserView>(await access.ListUsersAsync(http.Caller(), ct), null));
-
-    /// <summary>Your personal access tokens, without their text.</summary>
-    private static async Task<IResult> TokensAsync(HttpContext http, AccessOperations access, CancellationToken ct) => Results.Ok(new ListPage<TokenView>(await access.ListTokensAsync(http.Caller(), ct), null));
-
-    /// <summary>Issues a personal access token.</summary>
-    private static async Task<IResult> IssueAsync(HttpContext http, NewToken body, AccessOperations access, CancellationToken ct)
-    {
-        if (body.ExpiresInDays is < 1 or > 366)
-            throw PortalException.Invalid([new Problem("/expiresInDays", "out-of-range", "A token lives from 1 to 366 days.")]);
-        var issued = await access.IssueTokenAsync(http.Caller(), body.Name, TimeSpan.FromDays(body.ExpiresInDays), ct);
-        return Results.Created($"/api/v1/tokens/{issued.Token.Id}", IssuedTokenAnswer.Of(issued));
-    }
-
-    /// <summary>Revokes a token; it stops working at once.</summary>
-    private static async Task<IResult> RevokeAsync(HttpContext http, string id, AccessOperations access, CancellationToken ct)
-    {
-        await access.RevokeTokenAsync(http.Caller(), TokenId.TryParse(id, null, out var token) ? token : throw PortalException.NotFound("token", id.Length > 64 ? id[..64] : id), ct);
-        return Results.NoContent();
-    }
+    private static async Task<ItemList<UserView>> ListUsersAsync(HttpContext context, AccessOperations access, CancellationToken ct) => new(await access.ListUsersAsync(context.Caller(), ct));
 }

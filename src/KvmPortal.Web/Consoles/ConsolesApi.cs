@@ -1,89 +1,75 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Consoles;
-using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Vms;
-using KvmPortal.Web.Access;
-using KvmPortal.Web.Events;
 using KvmPortal.Web.Hosting;
 
 namespace KvmPortal.Web.Consoles;
 
-/// <summary>Consoles of a VM by REST, and where consoles connect.</summary>
+public sealed record ConsoleRequest(ConsoleKind Kind, bool ViewOnly = false);
+
+/// <param name="Ticket">Single use, 30 s to connect.</param>
+/// <param name="Address">vnc: a binary WebSocket that takes `ticket.TICKET` beside `binary` as sub-protocols; serial: a SignalR hub with ReadSerial(ticket, from).</param>
+/// <param name="EmbedUrl">A page with only the console, for an iframe of another site that the operator has allowed.</param>
+public sealed record ConsoleResponse(string Ticket, ConsoleKind Kind, bool ViewOnly, DateTimeOffset ExpiresAt, string Address, string EmbedUrl);
+
+/// <summary>Consoles by REST: tickets, the serial history, the screen.</summary>
 internal static class ConsolesApi
 {
     private const int MostTyped = 64 * 1024;
-    private const string TicketPrefix = "ticket.";
 
-    public static void MapVmConsoles(this IEndpointRouteBuilder routes)
+    public static void MapConsolesApi(this IEndpointRouteBuilder api)
     {
-        var vms = routes.MapApi("vms");
-        vms.MapPost("/{id}/consoles", OpenAsync).WithName("openConsole").Produces<ConsoleAnswer>(201);
-        vms.MapGet("/{id}/serial", ReadAsync).WithName("readSerial").Produces(200, contentType: "application/octet-stream");
-        vms.MapPost("/{id}/serial", TypeAsync).WithName("writeSerial").Accepts<Stream>("application/octet-stream").Produces(204);
-        vms.MapGet("/{id}/screenshot", ScreenshotAsync).WithName("getScreenshot").Produces(200, contentType: "image/png");
+        api.MapPost("/vms/{id}/consoles", IssueAsync).WithName("openConsole").Accepts<ConsoleRequest>("application/json").Produces<ConsoleResponse>(201);
+        api.MapGet("/vms/{id}/serial", ReadSerialAsync).WithName("readSerial").Produces<byte[]>(200, "application/octet-stream");
+        api.MapPost("/vms/{id}/serial", WriteSerialAsync).WithName("writeSerial").Accepts<byte[]>("application/octet-stream").Produces(204);
+        api.MapGet("/vms/{id}/screenshot", ScreenshotAsync).WithName("getScreenshot").Produces<byte[]>(200, "image/png");
     }
 
-    /// <summary>The hubs, and the WebSocket of graphical consoles. Consoles are admitted by their ticket, not by an account.</summary>
-    public static void MapConsoles(this IEndpointRouteBuilder routes)
+    /// <summary>Issues a single-use ticket for a console.</summary>
+    private static async Task<IResult> IssueAsync(HttpContext context, VmOperations vms, ConsoleOperations consoles, string id, CancellationToken ct)
     {
-        routes.MapGet("/consoles/vnc", ConnectAsync).AllowAnonymous().ExcludeFromDescription();
-        routes.MapHub<ConsoleHub>("/hubs/console").AllowAnonymous();
-        routes.MapHub<LiveHub>("/hubs/live").RequireAuthorization();
+        var request = await JsonBody.ReadAsync<ConsoleRequest>(context.Request, ct);
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        var ticket = await consoles.IssueAsync(context.Caller(), vm, request.Kind, request.ViewOnly, ct);
+        return Results.Json(Answer(context.Request, ticket), Engine.Data.PortalJson.Options, statusCode: 201);
     }
 
-    /// <summary>Issues a ticket for one connection to a console, and says where to connect.</summary>
-    private static async Task<IResult> OpenAsync(HttpContext http, string id, ConsoleRequest body, VmOperations vms, ConsoleOperations consoles, CancellationToken ct)
+    /// <summary>The ticket with its addresses, absolute as the caller sees this portal.</summary>
+    public static ConsoleResponse Answer(HttpRequest request, ConsoleTicket ticket)
     {
-        var ticket = await consoles.IssueAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), body.Kind, body.ViewOnly, ct);
-        return Results.Json(ConsoleAnswer.Of(ticket, http.Request), statusCode: 201);
+        var origin = $"{request.Scheme}://{request.Host}";
+        var kind = Engine.Data.PortalJson.Text(ticket.Kind);
+        var address = ticket.Kind == ConsoleKind.Vnc ? $"{(request.IsHttps ? "wss" : "ws")}://{request.Host}/consoles/vnc" : $"{origin}/hubs/console";
+        var embed = $"{origin}/embed/console#kind={kind}&ticket={ticket.Ticket}&name={Uri.EscapeDataString(ticket.VmName)}&viewOnly={(ticket.ViewOnly ? "true" : "false")}";
+        return new ConsoleResponse(ticket.Ticket, ticket.Kind, ticket.ViewOnly, ticket.ExpiresAt, address, embed);
     }
 
-    /// <summary>Bytes of the serial console since the machine's start; X-Offset says where they begin, X-Next-Offset where to go on.</summary>
-    /// <param name="from">Absolute offset, default 0.</param>
-    /// <param name="wait">Seconds (at most 60) to wait for the first byte.</param>
-    private static async Task<IResult> ReadAsync(HttpContext http, string id, long? from, int? wait, VmOperations vms, ConsoleOperations consoles, CancellationToken ct)
+    /// <summary>Serial output from byte `from`, waiting up to `wait` seconds for the first; `X-Next-Offset` says where to go on, `X-Offset` where this begins.</summary>
+    private static async Task<IResult> ReadSerialAsync(HttpContext context, VmOperations vms, ConsoleOperations consoles, string id, CancellationToken ct)
     {
-        var patience = ApiRoutes.Seconds("wait", wait, 60);
-        var chunk = await consoles.ReadSerialOnceAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), from ?? 0, patience, ct);
-        http.Response.Headers["X-Offset"] = chunk.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        http.Response.Headers["X-Next-Offset"] = chunk.NextOffset.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        var caller = context.Caller();
+        var vm = await vms.ResolveAsync(caller, id, ct);
+        var wait = TimeSpan.FromSeconds(context.Request.Seconds("wait", 0, 60));
+        var chunk = await consoles.ReadSerialOnceAsync(caller, vm, context.Request.Offset("from"), wait, ct);
+        context.Response.Headers["X-Offset"] = chunk.Offset.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        context.Response.Headers["X-Next-Offset"] = chunk.NextOffset.ToString(System.Globalization.CultureInfo.InvariantCulture);
         return Results.Bytes(chunk.Bytes, "application/octet-stream");
     }
 
-    /// <summary>Types the body's bytes (at most 64 KiB) on the serial console.</summary>
-    private static async Task<IResult> TypeAsync(HttpContext http, string id, VmOperations vms, ConsoleOperations consoles, CancellationToken ct)
+    /// <summary>Types the body's bytes on the serial console.</summary>
+    private static async Task<IResult> WriteSerialAsync(HttpContext context, VmOperations vms, ConsoleOperations consoles, string id, CancellationToken ct)
     {
-        var vm = await vms.ResolveAsync(http.Caller(), id, ct);
-        using var typed = new MemoryStream();
-        var buffer = new byte[8192];
-        int read;
-        while ((read = await http.Request.Body.ReadAsync(buffer, ct)) > 0)
-        {
-            typed.Write(buffer, 0, read);
-            if (typed.Length > MostTyped)
-                throw new PortalException(ErrorCode.TooLarge, "At most 64 KiB can be typed at once.");
-        }
-
-        await consoles.WriteSerialAsync(http.Caller(), vm, typed.ToArray(), ct);
+        var caller = context.Caller();
+        var vm = await vms.ResolveAsync(caller, id, ct);
+        var buffer = new byte[MostTyped + 1];
+        var length = await context.Request.Body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, ct);
+        if (length > MostTyped)
+            throw new PortalException(ErrorCode.TooLarge, "At most 64 KiB can be typed at once.");
+        await consoles.WriteSerialAsync(caller, vm, buffer.AsMemory(0, length), ct);
         return Results.NoContent();
     }
 
-    /// <summary>What the display shows now, as PNG.</summary>
-    private static async Task<IResult> ScreenshotAsync(HttpContext http, string id, VmOperations vms, ConsoleOperations consoles, CancellationToken ct) =>
-        Results.Bytes(await consoles.ScreenshotAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), ct), "image/png");
-
-    private static async Task ConnectAsync(HttpContext http, ConsoleOperations consoles)
-    {
-        if (!http.WebSockets.IsWebSocketRequest)
-            throw new PortalException(ErrorCode.Malformed, "This address takes WebSockets only.") { Hint = "POST /api/v1/vms/{id}/consoles says how to connect." };
-        var offered = http.WebSockets.WebSocketRequestedProtocols;
-        var ticket = offered.FirstOrDefault(p => p.StartsWith(TicketPrefix, StringComparison.Ordinal))?[TicketPrefix.Length..];
-        var grant = (ticket is null ? null : consoles.Redeem(ticket, ConsoleKind.Vnc))
-            ?? throw new PortalException(ErrorCode.Forbidden, "The ticket is missing, unknown, used, too old or for another console.") { Hint = "Send it as the WebSocket sub-protocol ticket.TICKET, beside binary." };
-        using var stopping = http.UntilStopping();
-        // Before the WebSocket is accepted, so that a display that is not there is an answer and no riddle.
-        await using var display = await consoles.OpenVncAsync(grant, stopping.Token);
-        using var socket = await http.WebSockets.AcceptWebSocketAsync(offered.Contains("binary") ? "binary" : null);
-        await VncRelay.RunAsync(socket, display, grant.ViewOnly, stopping.Token);
-    }
+    /// <summary>The screen now, as PNG.</summary>
+    private static async Task<IResult> ScreenshotAsync(HttpContext context, VmOperations vms, ConsoleOperations consoles, string id, CancellationToken ct) =>
+        Results.Bytes(await consoles.ScreenshotAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct), "image/png");
 }

@@ -3,90 +3,122 @@ using System.Net.WebSockets;
 
 namespace KvmPortal.Web.Consoles;
 
-/// <summary>Carries RFB bytes between a browser's WebSocket and a machine's display, both ways, until one side ends.</summary>
-internal static class VncRelay
+/// <summary>Bytes between a display's stream and a browser's WebSocket, both ways, until either ends. noVNC speaks RFB itself, so nothing is interpreted, except to drop input when the viewer may only look.</summary>
+public static class VncRelay
 {
-    private const int BufferBytes = 64 * 1024;
+    private const int BlockBytes = 64 * 1024;
 
-    public static async Task RunAsync(WebSocket socket, Stream display, bool viewOnly, CancellationToken ct)
+    public static async Task RunAsync(Stream display, WebSocket browser, bool viewOnly, CancellationToken ct)
     {
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        var toBrowser = ToBrowserAsync(display, socket, ending.Token);
-        var toDisplay = ToDisplayAsync(socket, display, viewOnly ? new ViewOnlyFilter() : null, ending.Token);
-        var first = await Task.WhenAny(toBrowser, toDisplay);
-        var status = first == toDisplay && toDisplay is { IsCompletedSuccessfully: true } ? await toDisplay : WebSocketCloseStatus.NormalClosure;
-        // A pending receive must not be cancelled before the close is sent: cancelling aborts the socket.
-        await CloseAsync(socket, status);
-        await ending.CancelAsync();
-        await display.DisposeAsync();
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var toBrowser = ToBrowserAsync(display, browser, either.Token);
+        var toDisplay = ToDisplayAsync(browser, display, viewOnly ? new ViewOnlyFilter() : null, either.Token);
+        await Task.WhenAny(toBrowser, toDisplay);
+        try
+        {
+            if (browser.State is WebSocketState.Open or WebSocketState.CloseReceived)
+            {
+                using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+                await browser.CloseOutputAsync(ct.IsCancellationRequested ? WebSocketCloseStatus.EndpointUnavailable : WebSocketCloseStatus.NormalClosure, ct.IsCancellationRequested ? "The portal stops." : null, patience.Token);
+            }
+        }
+        catch (Exception e) when (e is WebSocketException or OperationCanceledException or ObjectDisposedException or IOException)
+        {
+            // The browser is gone already.
+        }
+
+        await either.CancelAsync();
         await Task.WhenAll(Quietly(toBrowser), Quietly(toDisplay));
     }
 
-    private static async Task ToBrowserAsync(Stream display, WebSocket socket, CancellationToken ct)
+    private static async Task ToBrowserAsync(Stream display, WebSocket browser, CancellationToken ct)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        var block = ArrayPool<byte>.Shared.Rent(BlockBytes);
         try
         {
-            int read;
-            while ((read = await display.ReadAsync(buffer.AsMemory(0, BufferBytes), ct)) > 0)
-                await socket.SendAsync(buffer.AsMemory(0, read), WebSocketMessageType.Binary, true, ct);
+            while (await display.ReadAsync(block.AsMemory(0, BlockBytes), ct) is > 0 and var read)
+                await browser.SendAsync(block.AsMemory(0, read), WebSocketMessageType.Binary, WebSocketMessageFlags.EndOfMessage, ct);
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            ArrayPool<byte>.Shared.Return(block);
         }
     }
 
-    /// <summary>Returns how the socket is to be closed.</summary>
-    private static async Task<WebSocketCloseStatus> ToDisplayAsync(WebSocket socket, Stream display, ViewOnlyFilter? filter, CancellationToken ct)
+    private static async Task ToDisplayAsync(WebSocket browser, Stream display, ViewOnlyFilter? filter, CancellationToken ct)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
-        var passed = new ArrayBufferWriter<byte>();
+        var block = ArrayPool<byte>.Shared.Rent(BlockBytes);
         try
         {
             while (true)
             {
-                var got = await socket.ReceiveAsync(buffer.AsMemory(0, BufferBytes), ct);
-                if (got.MessageType == WebSocketMessageType.Close)
-                    return WebSocketCloseStatus.NormalClosure;
-                if (got.MessageType != WebSocketMessageType.Binary)
-                    return WebSocketCloseStatus.InvalidMessageType;
-                ReadOnlyMemory<byte> bytes = buffer.AsMemory(0, got.Count);
-                if (filter is not null)
-                {
-                    passed.ResetWrittenCount();
-                    if (!filter.Pass(bytes.Span, passed))
-                        return WebSocketCloseStatus.PolicyViolation;
-                    bytes = passed.WrittenMemory;
-                }
-
+                var received = await browser.ReceiveAsync(block.AsMemory(0, BlockBytes), ct);
+                if (received.MessageType != WebSocketMessageType.Binary)
+                    return;
+                var bytes = filter is null ? block.AsMemory(0, received.Count) : filter.Pass(block.AsSpan(0, received.Count));
                 if (bytes.Length > 0)
                     await display.WriteAsync(bytes, ct);
             }
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            ArrayPool<byte>.Shared.Return(block);
         }
     }
 
-    private static async Task CloseAsync(WebSocket socket, WebSocketCloseStatus status)
-    {
-        if (socket.State is not (WebSocketState.Open or WebSocketState.CloseReceived))
-            return;
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
-        await Quietly(socket.CloseOutputAsync(status, null, patience.Token));
-    }
-
-    /// <summary>At the end of a connection every failure means the same: it is over.</summary>
     private static async Task Quietly(Task task)
     {
         try
         {
             await task;
         }
-        catch (Exception e) when (e is OperationCanceledException or WebSocketException or IOException or ObjectDisposedException or InvalidOperationException)
+        catch (Exception e) when (e is WebSocketException or OperationCanceledException or IOException or ObjectDisposedException or InvalidDataException)
         {
+            // How one direction ended is no news once the other has.
         }
     }
+}
+
+/// <summary>
+/// Lets pass what a viewer needs (RFC 6143: handshake, SetPixelFormat, SetEncodings, FramebufferUpdateRequest, and the extensions that noVNC uses to ask for
+/// frames) and drops keys, pointer and clipboard. An unknown message ends the connection, because its length is not known.
+/// </summary>
+internal sealed class ViewOnlyFilter
+{
+    private const int MostMessage = 1 << 20;
+    private readonly List<byte> held = [];
+    // Client side of the handshake with security type None: 12 bytes version, 1 byte type, 1 byte shared flag.
+    private int handshake = 14;
+
+    public ReadOnlyMemory<byte> Pass(ReadOnlySpan<byte> bytes)
+    {
+        var passed = new List<byte>(bytes.Length);
+        var opening = Math.Min(handshake, bytes.Length);
+        passed.AddRange(bytes[..opening]);
+        handshake -= opening;
+        held.AddRange(bytes[opening..]);
+        while (Length() is { } length && held.Count >= length)
+        {
+            if (held[0] is 0 or 2 or 3 or 150 or 248)
+                passed.AddRange(held.Take(length));
+            held.RemoveRange(0, length);
+        }
+
+        return held.Count > MostMessage ? throw new InvalidDataException("A message of the viewer is too long.") : passed.ToArray();
+    }
+
+    /// <summary>Length of the message at the front; null when too little of it is there.</summary>
+    private int? Length() => held.Count == 0 ? null : held[0] switch
+    {
+        0 => 20,
+        2 => held.Count < 4 ? null : 4 + 4 * (held[2] << 8 | held[3]),
+        3 => 10,
+        4 => 8,
+        5 => 6,
+        6 => held.Count < 8 ? null : 8 + Math.Abs(held[4] << 24 | held[5] << 16 | held[6] << 8 | held[7]),
+        150 => 10,
+        248 => held.Count < 9 ? null : 9 + held[8],
+        255 => held.Count < 2 ? null : held[1] == 0 ? 12 : 4,
+        _ => throw new InvalidDataException("The viewer sent a message of an unknown kind."),
+    };
 }

@@ -60,13 +60,11 @@ public sealed class DashboardModel(VmSet set, DashboardReads reads)
         }
     }
 
-    /// <summary>Machines by state, in the order of <see cref="VmState"/>; states that nobody is in have 0.</summary>
-    public IReadOnlyDictionary<VmState, int> Counts()
+    /// <summary>Machines by state, what runs first and what is wrong last; a state that nobody is in has 0.</summary>
+    public IReadOnlyList<(VmState State, int Count)> Counts()
     {
-        var counts = Enum.GetValues<VmState>().ToDictionary(s => s, _ => 0);
-        foreach (var vm in set.Items)
-            counts[vm.Status.State]++;
-        return counts;
+        var counts = set.Items.CountBy(v => v.Status.State).ToDictionary();
+        return [.. Enum.GetValues<VmState>().OrderBy(s => s switch { VmState.Running => -1, VmState.Stopped => 90, VmState.Crashed => 100, _ => (int)s }).Select(s => (s, counts.GetValueOrDefault(s)))];
     }
 
     public IReadOnlyList<VmSummary> Crashed() => [.. set.Items.Where(v => v.Status.State == VmState.Crashed).OrderByDescending(v => v.Status.Since).Take(TopShown)];

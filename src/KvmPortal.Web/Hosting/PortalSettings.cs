@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using KvmPortal.Engine;
@@ -6,69 +5,53 @@ using HostOptions = KvmPortal.Host.HostOptions;
 
 namespace KvmPortal.Web.Hosting;
 
-/// <summary>
-/// Every setting of the portal, read and checked once at the start. Sources, the later wins: appsettings.json, environment (<c>Host__QemuBinary</c>),
-/// command line (<c>--Host:QemuBinary …</c>). A wrong value stops the start with a message that names the key.
-/// </summary>
-internal sealed record PortalSettings(EngineOptions Engine, HostOptions Host, IReadOnlyList<string> EmbedOrigins)
+/// <summary>All settings of the portal, read once at start. Every key has a default; a wrong value stops the start with the key's name.</summary>
+public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, ConsoleSettings Consoles)
 {
-    /// <summary>The keys that exist; config-keys.txt is this list. Anything else in these sections is a spelling mistake and refused.</summary>
+    /// <summary>Names of the settings that the configuration may have; kept in config-keys.txt.</summary>
     public static IReadOnlyList<string> Keys { get; } =
     [
-        "data", "simulated", "urls", "Consoles:EmbedOrigins", "Engine:ParallelJobs", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Host:QemuBinary", "Host:RunRoot",
+        "data", "urls", "simulated", "Engine:ParallelJobs", "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Consoles:EmbedOrigins",
     ];
 
+    /// <summary>Throws <see cref="PortalException"/> with the key and what would be right.</summary>
     public static PortalSettings Read(IConfiguration configuration)
     {
-        foreach (var section in new[] { "Consoles", "Engine", "Host" })
-            foreach (var child in configuration.GetSection(section).GetChildren())
-                if (!Keys.Contains(child.Path, StringComparer.OrdinalIgnoreCase))
-                    throw new SettingsException($"There is no setting {child.Path}. There are: {string.Join(", ", Keys)}.");
-        var data = Path.GetFullPath(configuration["data"] is { Length: > 0 } given ? given : "data");
-        var engine = new EngineOptions
-        {
-            DataRoot = data,
-            ParallelJobs = Number(configuration, "Engine:ParallelJobs", 1, 1024) ?? 32,
-            Simulated = Number(configuration, "simulated", 0, 100_000),
-        };
-        var defaults = new HostOptions { DataRoot = data, RunRoot = RunRootOf(data) };
-        var host = defaults with
-        {
-            RunRoot = configuration["Host:RunRoot"] is { Length: > 0 } run ? Absolute("Host:RunRoot", run) : defaults.RunRoot,
-            QemuBinary = configuration["Host:QemuBinary"] is { Length: > 0 } qemu ? qemu : defaults.QemuBinary,
-            ImageFolders = [.. List(configuration, "Host:ImageFolders").Select(f => Absolute("Host:ImageFolders", f))],
-            KvmProofSeconds = Number(configuration, "Host:KvmProofSeconds", 1, 600) ?? defaults.KvmProofSeconds,
-            MaxImageGiB = Number(configuration, "Host:MaxImageGiB", 1, 65_536) ?? defaults.MaxImageGiB,
-        };
-        // A unix socket's path has at most 107 bytes; the rest is the portal's own short names.
-        if (Encoding.UTF8.GetByteCount(host.RunRoot) > 50)
-            throw new SettingsException($"Host:RunRoot is {host.RunRoot}: give a path of at most 50 bytes, because socket paths must stay short.");
-        return new PortalSettings(engine, host, [.. List(configuration, "Consoles:EmbedOrigins").Select(Origin)]);
+        var data = Path.GetFullPath(configuration["data"] ?? "data");
+        var simulated = configuration["simulated"] is null ? (int?)null : Number(configuration, "simulated", 0, 0, 100_000);
+        return new PortalSettings(
+            new EngineOptions { DataRoot = data, Simulated = simulated, ParallelJobs = Number(configuration, "Engine:ParallelJobs", 32, 1, 256) },
+            new HostOptions
+            {
+                DataRoot = data, RunRoot = configuration["Host:RunRoot"] ?? DefaultRunRoot(data), QemuBinary = configuration["Host:QemuBinary"] ?? "qemu-system-x86_64",
+                ImageFolders = List(configuration, "Host:ImageFolders", Path.IsPathRooted, "an absolute path"),
+                KvmProofSeconds = Number(configuration, "Host:KvmProofSeconds", 5, 1, 60), MaxImageGiB = Number(configuration, "Host:MaxImageGiB", 256, 1, 65_536),
+            },
+            new ConsoleSettings(List(configuration, "Consoles:EmbedOrigins", IsOrigin, "an origin such as https://example.org")));
     }
 
-    private static string RunRootOf(string data)
+    /// <summary>Short, because a unix socket's path ends at 107 bytes, and unique to the data directory.</summary>
+    private static string DefaultRunRoot(string data) => $"/run/kvmportal/{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data)))[..8]}";
+
+    private static int Number(IConfiguration configuration, string key, int fallback, int least, int most)
     {
-        var own = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data)))[..8];
-        if (Environment.IsPrivilegedProcess)
-            return $"/run/kvmportal/{own}";
-        return Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } runtime && Directory.Exists(runtime) ? $"{runtime}/kvmportal/{own}" : $"/tmp/kvmportal-{Environment.UserName}/{own}";
+        if (configuration[key] is not { } text)
+            return fallback;
+        return int.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var value) && value >= least && value <= most ? value : throw Wrong(key, $"a whole number from {least} to {most}");
     }
 
-    private static int? Number(IConfiguration configuration, string key, int least, int most) =>
-        configuration[key] is not { Length: > 0 } text ? null
-        : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most ? value
-        : throw new SettingsException($"{key} is \"{text}\": give a whole number from {least} to {most}.");
+    private static List<string> List(IConfiguration configuration, string key, Func<string, bool> right, string what)
+    {
+        var values = configuration.GetSection(key).GetChildren().Select(c => c.Value ?? "").ToList();
+        if (values.Count == 0 && configuration[key] is { Length: > 0 } one)
+            values = [.. one.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)];
+        return values.All(right) ? values : throw Wrong(key, $"a list in which every entry is {what}");
+    }
 
-    /// <summary>A JSON array, or one value with commas.</summary>
-    private static IEnumerable<string> List(IConfiguration configuration, string key) =>
-        configuration.GetSection(key).GetChildren().Select(c => c.Value ?? "").Concat((configuration[key] ?? "").Split(',')).Select(v => v.Trim()).Where(v => v.Length > 0);
+    private static bool IsOrigin(string text) => Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.GetLeftPart(UriPartial.Authority) == text.TrimEnd('/');
 
-    private static string Absolute(string key, string path) => Path.IsPathFullyQualified(path) ? Path.GetFullPath(path) : throw new SettingsException($"{key} is \"{path}\": give an absolute path.");
-
-    private static string Origin(string text) =>
-        Uri.TryCreate(text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.GetLeftPart(UriPartial.Authority).Equals(text.TrimEnd('/'), StringComparison.OrdinalIgnoreCase)
-            ? uri.GetLeftPart(UriPartial.Authority) : throw new SettingsException($"Consoles:EmbedOrigins has \"{text}\": give origins like https://portal.example.org, without a path.");
+    private static PortalException Wrong(string key, string right) => new(ErrorCode.Invalid, $"The setting {key} must be {right}.");
 }
 
-/// <summary>The portal cannot start as it is told to; the message is for the operator.</summary>
-internal sealed class SettingsException(string message, Exception? inner = null) : Exception(message, inner);
+/// <param name="EmbedOrigins">Origins whose pages may embed consoles in an iframe.</param>
+public sealed record ConsoleSettings(IReadOnlyList<string> EmbedOrigins);

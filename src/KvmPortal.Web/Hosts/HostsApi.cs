@@ -1,43 +1,36 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Jobs;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
 using KvmPortal.Web.Jobs;
 
 namespace KvmPortal.Web.Hosts;
 
-/// <summary>/api/v1/hosts: one host, called local.</summary>
+/// <summary>The host that the portal runs on.</summary>
 internal static class HostsApi
 {
-    public static void MapHosts(this IEndpointRouteBuilder routes)
+    public static void MapHostsApi(this IEndpointRouteBuilder api)
     {
-        var hosts = routes.MapApi("hosts");
-        hosts.MapGet("", ListAsync).WithName("listHosts").Produces<ListPage<HostView>>();
-        hosts.MapGet("/{id}", GetAsync).WithName("getHost").Produces<HostView>();
-        hosts.MapPost("/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobAnswer>(202);
-    }
-
-    /// <summary>Throws NotFound for any host but the one there is.</summary>
-    public static void Require(string id)
-    {
-        if (id != "local" && !(Guid.TryParseExact(id, "D", out var guid) && guid == HostOperations.LocalHostId))
-            throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
+        api.MapGet("/hosts", ListAsync).WithName("listHosts");
+        api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
+        api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202);
     }
 
     /// <summary>All hosts.</summary>
-    private static async Task<IResult> ListAsync(HttpContext http, HostOperations hosts, CancellationToken ct) => Results.Ok(new ListPage<HostView>([await hosts.GetAsync(http.Caller(), ct)], null));
+    private static async Task<ItemList<HostView>> ListAsync(HttpContext context, HostOperations hosts, CancellationToken ct) => new([await hosts.GetAsync(context.Caller(), ct)]);
 
-    /// <summary>A host: what it is and can do.</summary>
-    private static async Task<IResult> GetAsync(HttpContext http, string id, HostOperations hosts, CancellationToken ct)
+    /// <summary>One host, by id, name, or `local`.</summary>
+    private static async Task<HostView> GetAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
     {
-        Require(id);
-        return Results.Ok(await hosts.GetAsync(http.Caller(), ct));
+        var host = await hosts.GetAsync(context.Caller(), ct);
+        return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
     }
 
-    /// <summary>Proves (again) with a tiny guest whether KVM works, as a job.</summary>
-    private static async Task<IResult> ProveAsync(HttpContext http, string id, HostOperations hosts, JobAnswers answers, CancellationToken ct)
+    /// <summary>Tries (again) whether KVM can run a guest, as a job.</summary>
+    private static async Task<IResult> ProveAsync(HttpContext context, HostOperations hosts, JobOperations jobs, string id, CancellationToken ct)
     {
-        Require(id);
-        return await answers.SendAsync(http, await hosts.ProveAcceleratorAsync(http.Caller(), ct));
+        await GetAsync(context, hosts, id, ct);
+        return await JobsApi.AnswerAsync(context, jobs, await hosts.ProveAcceleratorAsync(context.Caller(), ct), ct);
     }
 }

@@ -1,6 +1,7 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Jobs;
 using KvmPortal.Host.Contract;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
@@ -9,72 +10,84 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace KvmPortal.Web.Images;
 
-/// <param name="Name">Of the new image.</param>
-/// <param name="Path">A file in one of the folders that the operator allowed (Host:ImageFolders).</param>
-public sealed record RegisterRequest(string Name, string Path);
+public sealed record RegisterImageRequest(string Name, string Path);
 
-/// <summary>An image that a job still makes.</summary>
-public sealed record RegisteredAnswer(ImageView Image, JobAnswer Job);
-
-/// <summary>/api/v1/images. {id} is an id or a name.</summary>
+/// <summary>Images: streamed in, registered from the host, listed, deleted.</summary>
 internal static class ImagesApi
 {
-    private const string AnyType = "application/octet-stream";
-
-    public static void MapImages(this IEndpointRouteBuilder routes)
+    public static void MapImagesApi(this IEndpointRouteBuilder api)
     {
-        var images = routes.MapApi("images");
-        images.MapGet("", ListAsync).WithName("listImages").Produces<ListPage<ImageView>>();
-        images.MapPost("", UploadAsync).WithName("uploadImage").Accepts<Stream>(AnyType).Produces<ImageView>(201);
-        images.MapPut("/{name}", PutAsync).WithName("putImage").Accepts<Stream>(AnyType).Produces<ImageView>(201);
-        images.MapGet("/host-files", FilesAsync).WithName("listHostFiles").Produces<ListPage<HostFile>>();
-        images.MapPost("/actions/register", RegisterAsync).WithName("registerImage").Produces<JobAnswer>(202);
-        images.MapGet("/{id}", GetAsync).WithName("getImage").Produces<ImageView>();
-        images.MapDelete("/{id}", DeleteAsync).WithName("deleteImage").TakesDryRun().Produces<JobAnswer>(202);
+        api.MapGet("/images", ListAsync).WithName("listImages");
+        api.MapPost("/images", UploadAsync).WithName("uploadImage").Accepts<byte[]>("application/octet-stream").Produces<ImageView>(201);
+        api.MapPut("/images/{name}", UploadNamedAsync).WithName("putImage").Accepts<byte[]>("application/octet-stream").Produces<ImageView>(201);
+        api.MapPost("/images/actions/register", RegisterAsync).WithName("registerImage").Accepts<RegisterImageRequest>("application/json").Produces<JobResponse>(202);
+        api.MapGet("/images/host-files", HostFilesAsync).WithName("listHostFiles");
+        api.MapGet("/images/{id}", GetAsync).WithName("getImage");
+        api.MapDelete("/images/{id}", DeleteAsync).WithName("deleteImage").Produces<JobResponse>(202);
     }
 
-    /// <summary>Images, by name.</summary>
-    private static async Task<IResult> ListAsync(HttpContext http, [AsParameters] ListParameters list, ImageOperations images, CancellationToken ct) =>
-        Results.Ok(await images.ListAsync(http.Caller(), list.ToQuery(), ct));
-
-    /// <summary>Takes an image file as the request's body. Content-Digest (sha-256) is checked when sent.</summary>
-    /// <param name="name">Of the new image.</param>
-    /// <param name="kind">qcow2, raw, iso, kernel or initrd; left out: what the file's header says.</param>
-    private static Task<IResult> UploadAsync(HttpContext http, string name, string? kind, ImageOperations images, CancellationToken ct) => ReceiveAsync(http, name, kind, images, ct);
-
-    /// <summary>The same for clients that put files, like curl -T. An image is never replaced: a name that is taken is refused.</summary>
-    /// <param name="name">Of the new image.</param>
-    /// <param name="kind">qcow2, raw, iso, kernel or initrd; left out: what the file's header says.</param>
-    private static Task<IResult> PutAsync(HttpContext http, string name, string? kind, ImageOperations images, CancellationToken ct) => ReceiveAsync(http, name, kind, images, ct);
-
-    /// <summary>An image.</summary>
-    private static async Task<IResult> GetAsync(HttpContext http, string id, ImageOperations images, CancellationToken ct) => Results.Ok(await images.GetAsync(http.Caller(), id, ct));
-
-    /// <summary>Files that could be registered.</summary>
-    private static async Task<IResult> FilesAsync(HttpContext http, ImageOperations images, CancellationToken ct) => Results.Ok(new ListPage<HostFile>(await images.ListHostFilesAsync(http.Caller(), ct), null));
-
-    /// <summary>Copies a file of the host, as a job.</summary>
-    private static async Task<IResult> RegisterAsync(HttpContext http, RegisterRequest body, ImageOperations images, JobAnswers answers, CancellationToken ct) =>
-        await answers.SendAsync(http, (await images.RegisterAsync(http.Caller(), body.Name, body.Path, ct)).Job);
-
-    /// <summary>Deletes an image that no VM needs.</summary>
-    private static async Task<IResult> DeleteAsync(HttpContext http, string id, ImageOperations images, JobAnswers answers, CancellationToken ct)
+    /// <summary>Images by name.</summary>
+    private static async Task<ItemList<ImageView>> ListAsync(HttpContext context, ImageOperations images, CancellationToken ct)
     {
-        var image = (await images.GetAsync(http.Caller(), id, ct)).Id;
-        return http.IsDryRun() ? JobAnswers.Plan(await images.PlanDeleteAsync(http.Caller(), image, ct)) : await answers.SendAsync(http, await images.DeleteAsync(http.Caller(), image, ct));
+        var page = await images.ListAsync(context.Caller(), context.Request.ListQuery(), ct);
+        return new ItemList<ImageView>(page.Items, page.NextCursor);
     }
 
-    private static async Task<IResult> ReceiveAsync(HttpContext http, string name, string? kind, ImageOperations images, CancellationToken ct)
+    /// <summary>Takes the file as the request's body. `Content-Digest: sha-256=:…:` (RFC 9530) is checked when sent; `?kind=` refuses anything else than declared.</summary>
+    private static Task<IResult> UploadAsync(HttpContext context, ImageOperations images, CancellationToken ct) =>
+        TakeAsync(context, images, context.Request.Query["name"].ToString(), ct);
+
+    /// <summary>The same for `curl -T FILE …/images/NAME`.</summary>
+    private static Task<IResult> UploadNamedAsync(HttpContext context, ImageOperations images, string name, CancellationToken ct) => TakeAsync(context, images, name, ct);
+
+    private static async Task<IResult> TakeAsync(HttpContext context, ImageOperations images, string name, CancellationToken ct)
     {
-        if (http.Request.HasFormContentType)
-            throw new BadHttpRequestException("form", 415);
-        ImageKind? declared = kind is null ? null : Enum.GetValues<ImageKind>().Where(k => PortalJson.Text(k) == kind).Select(k => (ImageKind?)k).FirstOrDefault()
-            ?? throw new PortalException(ErrorCode.Malformed, "kind is not one of the kinds of images.") { Problems = [new Problem("?kind", "wrong-type", "Give qcow2, raw, iso, kernel or initrd.")] };
-        var digest = ContentDigest.Sha256(http.Request.Headers["Content-Digest"].ToString());
-        // The operation has a limit of its own (Host:MaxImageGiB).
-        if (http.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
+        if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = null;
-        var image = await images.ReceiveAsync(http.Caller(), name, http.Request.ContentLength, digest, declared, http.Request.Body, ct);
-        return Results.Created($"/api/v1/images/{image.Id}", image);
+        ImageKind? kind = null;
+        if (context.Request.Query["kind"].FirstOrDefault() is { Length: > 0 } text)
+            kind = Enum.GetValues<ImageKind>().Cast<ImageKind?>().FirstOrDefault(k => PortalJson.Text(k!.Value) == text) ?? throw Requests.Invalid("kind", "Give qcow2, raw, iso, kernel or initrd.");
+        var image = await images.ReceiveAsync(context.Caller(), name, context.Request.ContentLength, Digest(context.Request), kind, context.Request.Body, ct);
+        context.Response.Headers.Location = $"/api/v1/images/{image.Id}";
+        return Results.Json(image, PortalJson.Options, statusCode: 201);
+    }
+
+    /// <summary>Copies a file of an allowed host folder into the store, as a job.</summary>
+    private static async Task<IResult> RegisterAsync(HttpContext context, ImageOperations images, JobOperations jobs, CancellationToken ct)
+    {
+        var request = await JsonBody.ReadAsync<RegisterImageRequest>(context.Request, ct);
+        return await JobsApi.AnswerAsync(context, jobs, (await images.RegisterAsync(context.Caller(), request.Name, request.Path, ct)).Job, ct);
+    }
+
+    /// <summary>Files of the allowed host folders.</summary>
+    private static async Task<ItemList<HostFile>> HostFilesAsync(HttpContext context, ImageOperations images, CancellationToken ct) => new(await images.ListHostFilesAsync(context.Caller(), ct));
+
+    /// <summary>One image, by id or name.</summary>
+    private static Task<ImageView> GetAsync(HttpContext context, ImageOperations images, string id, CancellationToken ct) => images.GetAsync(context.Caller(), id, ct);
+
+    /// <summary>Deletes an image that nobody uses, as a job.</summary>
+    private static async Task<IResult> DeleteAsync(HttpContext context, ImageOperations images, JobOperations jobs, string id, CancellationToken ct)
+    {
+        var image = await images.GetAsync(context.Caller(), id, ct);
+        if (context.Request.DryRun())
+            return Results.Json(PlanResponse.From(await images.PlanDeleteAsync(context.Caller(), image.Id, ct)), PortalJson.Options);
+        return await JobsApi.AnswerAsync(context, jobs, await images.DeleteAsync(context.Caller(), image.Id, ct), ct);
+    }
+
+    /// <summary>The SHA-256 of `Content-Digest` as hex; other algorithms are not understood.</summary>
+    private static string? Digest(HttpRequest request)
+    {
+        if (request.Headers["Content-Digest"].ToString() is not { Length: > 0 } header)
+            return null;
+        foreach (var part in header.Split(',', StringSplitOptions.TrimEntries))
+        {
+            if (!part.StartsWith("sha-256=:", StringComparison.OrdinalIgnoreCase) || !part.EndsWith(':'))
+                continue;
+            var digest = new byte[33];
+            if (Convert.TryFromBase64String(part["sha-256=:".Length..^1], digest, out var length) && length == 32)
+                return Convert.ToHexStringLower(digest.AsSpan(0, 32));
+        }
+
+        throw new PortalException(ErrorCode.Malformed, "Content-Digest must be of the form sha-256=:BASE64: (RFC 9530).");
     }
 }

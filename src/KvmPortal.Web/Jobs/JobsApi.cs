@@ -6,42 +6,53 @@ using KvmPortal.Web.Hosting;
 
 namespace KvmPortal.Web.Jobs;
 
-/// <summary>/api/v1/jobs.</summary>
+/// <summary>Jobs, and how every endpoint that makes one answers.</summary>
 internal static class JobsApi
 {
-    public static void MapJobs(this IEndpointRouteBuilder routes)
+    public static void MapJobsApi(this IEndpointRouteBuilder api)
     {
-        var jobs = routes.MapApi("jobs");
-        jobs.MapGet("", ListAsync).WithName("listJobs").Produces<ListPage<JobAnswer>>();
-        jobs.MapGet("/{id}", GetAsync).WithName("getJob").Produces<JobAnswer>();
-        jobs.MapGet("/{id}/log", LogAsync).WithName("getJobLog").Produces<JobLogAnswer>();
-        jobs.MapPost("/{id}/actions/cancel", CancelAsync).WithName("cancelJob").Produces<JobAnswer>(202);
+        api.MapGet("/jobs", ListAsync).WithName("listJobs");
+        api.MapGet("/jobs/{id}", GetAsync).WithName("getJob");
+        api.MapGet("/jobs/{id}/log", LogAsync).WithName("getJobLog");
+        api.MapPost("/jobs/{id}/actions/cancel", CancelAsync).WithName("cancelJob");
     }
 
-    /// <summary>Jobs, newest first. Filter fields: state, kind, target.</summary>
-    private static async Task<IResult> ListAsync(HttpContext http, [AsParameters] ListParameters list, JobOperations jobs, CancellationToken ct) =>
-        Results.Ok((await jobs.ListAsync(http.Caller(), list.ToQuery(), ct)).Map(JobAnswer.Of));
-
-    /// <summary>A job.</summary>
-    /// <param name="wait">Seconds (at most 60) to wait for its end.</param>
-    private static async Task<IResult> GetAsync(HttpContext http, string id, int? wait, JobOperations jobs, CancellationToken ct)
+    /// <summary>202 with the job and its address; with `Prefer: wait=N`, 200 once it has ended, or 202 still.</summary>
+    public static async Task<IResult> AnswerAsync(HttpContext context, JobOperations jobs, JobView job, CancellationToken ct)
     {
-        var patience = ApiRoutes.Seconds("wait", wait, 60);
-        using var stopping = http.UntilStopping();
-        return Results.Ok(JobAnswer.Of(patience > TimeSpan.Zero ? await jobs.WaitAsync(http.Caller(), Id(id), patience, stopping.Token) : await jobs.GetAsync(http.Caller(), Id(id), ct)));
+        context.Response.Headers.Location = $"/api/v1/jobs/{job.Id}";
+        if (context.Request.PreferWait() is { } wait)
+        {
+            context.Response.Headers["Preference-Applied"] = $"wait={(int)wait.TotalSeconds}";
+            job = await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
+            if (job.State is not (JobState.Queued or JobState.Running))
+                return Results.Json(JobResponse.From(job), PortalJson.Options);
+        }
+
+        return Results.Json(JobResponse.From(job), PortalJson.Options, statusCode: 202);
     }
 
-    /// <summary>Lines of a job's log.</summary>
-    /// <param name="after">Only lines with a greater number.</param>
-    private static async Task<IResult> LogAsync(HttpContext http, string id, int? after, JobOperations jobs, CancellationToken ct)
+    /// <summary>Jobs, newest first. `filter`: `state = failed and kind = start-vm and target = web-1`; `state = active` for queued and running.</summary>
+    private static async Task<ItemList<JobResponse>> ListAsync(HttpContext context, JobOperations jobs, CancellationToken ct)
     {
-        var lines = await jobs.LogAsync(http.Caller(), Id(id), after ?? 0, ct);
-        return Results.Ok(new JobLogAnswer(lines, lines.Count > 0 ? lines[^1].Number : after ?? 0));
+        var page = await jobs.ListAsync(context.Caller(), context.Request.ListQuery(), ct);
+        return new ItemList<JobResponse>([.. page.Items.Select(JobResponse.From)], page.NextCursor);
     }
 
-    /// <summary>Asks a job to stop; the steps that are done are undone.</summary>
-    private static async Task<IResult> CancelAsync(HttpContext http, string id, JobOperations jobs, JobAnswers answers, CancellationToken ct) =>
-        await answers.SendAsync(http, await jobs.CancelAsync(http.Caller(), Id(id), ct));
+    /// <summary>One job. `?wait=30` answers when it has ended, or after that many seconds.</summary>
+    private static async Task<JobResponse> GetAsync(HttpContext context, JobOperations jobs, string id, CancellationToken ct)
+    {
+        var wait = context.Request.Seconds("wait", 0, 300);
+        return JobResponse.From(wait > 0 ? await jobs.WaitAsync(context.Caller(), Parse(id), TimeSpan.FromSeconds(wait), ct) : await jobs.GetAsync(context.Caller(), Parse(id), ct));
+    }
 
-    private static JobId Id(string text) => JobId.TryParse(text, null, out var id) ? id : throw PortalException.NotFound("job", text.Length > 64 ? text[..64] : text);
+    /// <summary>Log lines after line `after`.</summary>
+    private static async Task<ItemList<JobLogEntry>> LogAsync(HttpContext context, JobOperations jobs, string id, CancellationToken ct) =>
+        new(await jobs.LogAsync(context.Caller(), Parse(id), (int)Math.Min(int.MaxValue, context.Request.Offset("after")), ct));
+
+    /// <summary>Asks a job to stop; what it did is undone.</summary>
+    private static async Task<IResult> CancelAsync(HttpContext context, JobOperations jobs, string id, CancellationToken ct) =>
+        await AnswerAsync(context, jobs, await jobs.CancelAsync(context.Caller(), Parse(id), ct), ct);
+
+    private static JobId Parse(string id) => JobId.TryParse(id, null, out var job) ? job : throw PortalException.NotFound("job", id.Length > 64 ? id[..64] : id);
 }

@@ -1,42 +1,37 @@
 using KvmPortal.Engine.Metrics;
 using KvmPortal.Engine.Vms;
-using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
-using KvmPortal.Web.Hosts;
 
 namespace KvmPortal.Web.Metrics;
 
-/// <summary>Charts of VMs and hosts.</summary>
+/// <summary>Metrics by range, and for Prometheus.</summary>
 internal static class MetricsApi
 {
-    public static void MapMetrics(this IEndpointRouteBuilder routes)
+    public static void MapMetricsApi(this IEndpointRouteBuilder api)
     {
-        routes.MapApi("vms").MapGet("/{id}/metrics", VmAsync).WithName("getVmMetrics").Produces<MetricsRange<VmPoint>>();
-        routes.MapApi("hosts").MapGet("/{id}/metrics", HostAsync).WithName("getHostMetrics").Produces<MetricsRange<HostPoint>>();
+        api.MapGet("/vms/{id}/metrics", VmAsync).WithName("getVmMetrics");
+        api.MapGet("/hosts/{id}/metrics", HostAsync).WithName("getHostMetrics");
     }
 
-    /// <summary>What a VM used.</summary>
-    /// <param name="window">How far back: 90s, 10m, 1h (default), 7d …</param>
-    /// <param name="step">Distance of the points; default: about 360 of them.</param>
-    private static async Task<IResult> VmAsync(HttpContext http, string id, string? window, string? step, VmOperations vms, MetricsQueries metrics, CancellationToken ct)
+    public static void MapPrometheus(this IEndpointRouteBuilder app) => app.MapGet("/metrics", PrometheusAsync).ExcludeFromDescription();
+
+    /// <summary>`window` and `step` as 30s, 10m, 6h, 7d: a second's resolution for an hour, a minute's for 30 days, an hour's for a year.</summary>
+    private static async Task<MetricsRange<VmPoint>> VmAsync(HttpContext context, VmOperations vms, MetricsQueries metrics, string id, CancellationToken ct)
     {
-        var (back, apart) = Range(window, step);
-        return Results.Ok(await metrics.VmRangeAsync(await vms.ResolveAsync(http.Caller(), id, ct), back, apart, ct));
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        return await metrics.VmRangeAsync(vm, Window(context), Step(context), ct);
     }
 
-    /// <summary>How busy a host was.</summary>
-    /// <param name="window">How far back: 90s, 10m, 1h (default), 7d …</param>
-    /// <param name="step">Distance of the points; default: about 360 of them.</param>
-    private static async Task<IResult> HostAsync(string id, string? window, string? step, MetricsQueries metrics, CancellationToken ct)
+    /// <summary>The same for the host.</summary>
+    private static Task<MetricsRange<HostPoint>> HostAsync(HttpContext context, MetricsQueries metrics, string id, CancellationToken ct) => metrics.HostRangeAsync(Window(context), Step(context), ct);
+
+    private static async Task PrometheusAsync(HttpContext context, MetricsQueries metrics, CancellationToken ct)
     {
-        HostsApi.Require(id);
-        var (back, apart) = Range(window, step);
-        return Results.Ok(await metrics.HostRangeAsync(back, apart, ct));
+        context.Response.ContentType = "text/plain; version=0.0.4; charset=utf-8";
+        await metrics.WritePrometheusAsync(context.Response.Body, ct);
     }
 
-    private static (TimeSpan Window, TimeSpan Step) Range(string? window, string? step)
-    {
-        var back = ApiRoutes.Duration("window", window, TimeSpan.FromHours(1));
-        return (back, ApiRoutes.Duration("step", step, TimeSpan.FromSeconds(Math.Max(1, (int)back.TotalSeconds / 360))));
-    }
+    private static TimeSpan Window(HttpContext context) => context.Request.Duration("window", TimeSpan.FromMinutes(5));
+
+    private static TimeSpan Step(HttpContext context) => context.Request.Duration("step", TimeSpan.FromSeconds(1));
 }

@@ -32,15 +32,6 @@ public static class Format
     /// <summary>A plain number in at most three figures.</summary>
     public static string Number(double? value) => value is { } v ? Figures(v) : None;
 
-    /// <summary>How long: "45 s", "12 min", "3 h 5 min", "4 d 2 h".</summary>
-    public static string Duration(TimeSpan span) => span.TotalSeconds < 1 ? "0 s" : span switch
-    {
-        { TotalSeconds: < 60 } => $"{(int)span.TotalSeconds} s",
-        { TotalMinutes: < 60 } => $"{(int)span.TotalMinutes} min",
-        { TotalHours: < 24 } => span.Minutes == 0 ? $"{(int)span.TotalHours} h" : $"{(int)span.TotalHours} h {span.Minutes} min",
-        _ => span.Hours == 0 ? $"{(int)span.TotalDays} d" : $"{(int)span.TotalDays} d {span.Hours} h",
-    };
-
     private static string Scale(double value, int step, string[] units)
     {
         var unit = 0;

@@ -4,6 +4,7 @@ using KvmPortal.Web.Hosts;
 using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
 using KvmPortal.Web.Vms;
+using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Localization;
 using MudBlazor.Services;
 
@@ -18,7 +19,6 @@ public static class WebUi
     /// <summary>Services of the pages.</summary>
     public static IServiceCollection AddWebUi(this IServiceCollection services)
     {
-        services.AddLocalization();
         services.Configure<RequestLocalizationOptions>(options =>
         {
             options.SetDefaultCulture(Cultures[0]).AddSupportedCultures([.. Cultures]).AddSupportedUICultures([.. Cultures]);
@@ -26,8 +26,16 @@ public static class WebUi
         });
         services.AddRazorComponents().AddInteractiveServerComponents();
         services.AddCascadingAuthenticationState();
-        services.AddMudServices();
         services.AddHttpContextAccessor();
+        services.AddPageModels();
+        return services;
+    }
+
+    /// <summary>What pages inject: scoped is one per circuit, transient one per page.</summary>
+    internal static IServiceCollection AddPageModels(this IServiceCollection services)
+    {
+        services.AddLocalization();
+        services.AddMudServices();
         services.AddScoped<CallerAccessor>();
         services.AddScoped<BrowserClock>();
         services.AddScoped<RunningJobs>();
@@ -48,6 +56,15 @@ public static class WebUi
     public static WebApplication UseWebUi(this WebApplication app)
     {
         app.UseRequestLocalization();
+        // People get a page with what to do; programs keep the problem details of the REST door.
+        app.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true);
+        app.Use((context, next) =>
+        {
+            var page = HttpMethods.IsGet(context.Request.Method) && !context.Request.Path.StartsWithSegments("/api") && context.Request.Headers.Accept.ToString().Contains("text/html", StringComparison.Ordinal);
+            if (!page && context.Features.Get<IStatusCodePagesFeature>() is { } pages)
+                pages.Enabled = false;
+            return next(context);
+        });
         return app;
     }
 
@@ -55,7 +72,8 @@ public static class WebUi
     public static WebApplication MapWebUi(this WebApplication app)
     {
         app.MapStaticAssets().AllowAnonymous();
-        app.MapRazorComponents<App>().AddInteractiveServerRenderMode().RequireAuthorization();
+        // Who may frame a page is decided in one place, with the rest of the Content-Security-Policy: the console's embed page has its own answer.
+        app.MapRazorComponents<App>().AddInteractiveServerRenderMode(options => options.ContentSecurityFrameAncestorsPolicy = null).RequireAuthorization();
         return app;
     }
 }

@@ -1,4 +1,7 @@
 using System.Globalization;
+using System.Text.Json;
+using KvmPortal.Engine;
+using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
 using Microsoft.Extensions.Localization;
@@ -27,18 +30,37 @@ public static class Words
         return known.ResourceNotFound ? step.Summary : known;
     }
 
+    /// <summary>What went wrong, in the engine's words: the detail where there is one, because the title only names the kind of failure.</summary>
+    public static string Cause(ProblemInfo problem) => problem.Detail is { Length: > 0 } detail ? detail : problem.Title;
+
     public static string Topic(IStringLocalizer text, string topic)
     {
         var known = text["topic." + topic];
         return known.ResourceNotFound ? topic : known;
     }
 
-    /// <summary>An event's line: translated by its type; a type that is not known keeps the engine's sentence.</summary>
-    public static string Event(IStringLocalizer text, string type, string? target, string sentence)
+    /// <summary>An event's line, to stand beside its machine's name. A state is said by our own word; a type that is not known keeps the engine's sentence.</summary>
+    public static string Event(IStringLocalizer text, PortalEvent e)
     {
-        if (CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en")
-            return sentence;
-        var known = text["event." + type, target ?? "", sentence];
-        return known.ResourceNotFound ? sentence : known;
+        if (e.Type == "vm.state" && Member(e, "state") is { } state)
+            return Member(e, "reason") is { Length: > 0 } reason ? text["event.vm.state-why", text["vm.state." + state].Value, reason] : text["vm.state." + state];
+        if (e.Type == "vm.notice" || CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en")
+            return e.Text;
+        var known = text["event." + e.Type, e.Target?.Name ?? "", e.Actor];
+        return known.ResourceNotFound ? e.Text : known;
     }
+
+    /// <summary>How long, in at most two units: "45 s", "12 min", "3 h 5 min", "4 d 2 h".</summary>
+    public static string Duration(IStringLocalizer text, TimeSpan span) => span switch
+    {
+        { TotalSeconds: < 60 } => text["duration.s", Math.Max(0, (int)span.TotalSeconds)],
+        { TotalMinutes: < 60 } => text["duration.min", (int)span.TotalMinutes],
+        { TotalHours: < 24, Minutes: 0 } => text["duration.h", (int)span.TotalHours],
+        { TotalHours: < 24 } => text["duration.h-min", (int)span.TotalHours, span.Minutes],
+        { Hours: 0 } => text["duration.d", (int)span.TotalDays],
+        _ => text["duration.d-h", (int)span.TotalDays, span.Hours],
+    };
+
+    private static string? Member(PortalEvent e, string name) =>
+        e.Data is { ValueKind: JsonValueKind.Object } data && data.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 }

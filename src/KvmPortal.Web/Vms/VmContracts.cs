@@ -1,90 +1,58 @@
-using System.Text.Json;
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
-using KvmPortal.Web.Hosting;
 using KvmPortal.Web.Jobs;
 
 namespace KvmPortal.Web.Vms;
 
-/// <summary>The members of a definition, as they stand in what is sent and what is answered.</summary>
-public abstract record VmMembers
+/// <summary>A VM on the wire: the definition's members, and what is true now.</summary>
+public sealed record VmResponse : VmDefinition
 {
-    /// <summary>[A-Za-z0-9][A-Za-z0-9._-]{0,62}, unique.</summary>
-    public required string Name { get; init; }
-    public string Description { get; init; } = "";
-    public IReadOnlyList<string> Tags { get; init; } = [];
-    public VmProfile Profile { get; init; } = VmProfile.General;
-    /// <summary>auto takes KVM only where a guest was proven to run on it.</summary>
-    public AcceleratorChoice Accelerator { get; init; } = AcceleratorChoice.Auto;
-    public MachineChoice Machine { get; init; } = MachineChoice.Q35;
-    public FirmwareDefinition Firmware { get; init; } = new();
-    public BootDefinition Boot { get; init; } = new();
-    public CpuDefinition Cpu { get; init; } = new();
-    public MemoryDefinition Memory { get; init; } = new();
-    public IReadOnlyList<DiskDefinition> Disks { get; init; } = [];
-    public IReadOnlyList<NicDefinition> Nics { get; init; } = [];
-    /// <summary>Passed-through devices; none can be given yet.</summary>
-    public IReadOnlyList<JsonElement> Devices { get; init; } = [];
-    public ConsolesDefinition Consoles { get; init; } = new();
-    public CloudInitDefinition? CloudInit { get; init; }
-    public AutostartDefinition Autostart { get; init; } = new();
+    [SetsRequiredMembers]
+    private VmResponse(VmDefinition definition, VmStatusResponse status) : base(definition) => Status = status;
 
-    internal VmDefinition ToDefinition() => new()
-    {
-        Name = Name, Description = Description, Tags = Tags, Profile = Profile, Accelerator = Accelerator, Machine = Machine, Firmware = Firmware, Boot = Boot, Cpu = Cpu, Memory = Memory,
-        Disks = Disks, Nics = Nics, Devices = Devices, Consoles = Consoles, CloudInit = CloudInit, Autostart = Autostart,
-    };
-}
-
-/// <summary>A VM to be made.</summary>
-public sealed record NewVm : VmMembers
-{
-    /// <summary>Start it as soon as its disks are made.</summary>
-    public bool Start { get; init; }
-}
-
-/// <summary>A VM: its definition and what is true of it.</summary>
-public sealed record VmAnswer : VmMembers
-{
-    public required VmId Id { get; init; }
-    public required VmStatus Status { get; init; }
+    public VmId Id { get; init; }
+    public VmStatusResponse Status { get; init; }
     /// <summary>Changes that wait for the next boot.</summary>
-    public required IReadOnlyList<EffectAnswer> PendingChanges { get; init; }
-    /// <summary>Send it as If-Match with a change; the same as the header ETag.</summary>
-    public required string Etag { get; init; }
-    /// <summary>Versioned machine type, kept since the first start.</summary>
+    public IReadOnlyList<FieldEffect> PendingChanges { get; init; } = [];
+    /// <summary>Versioned machine type, recorded at the first start.</summary>
     public string? MachineType { get; init; }
-    /// <summary>The files behind the disks.</summary>
-    public required IReadOnlyList<DiskView> DiskFiles { get; init; }
-    public required DateTimeOffset CreatedAt { get; init; }
-    public required DateTimeOffset ChangedAt { get; init; }
-    /// <summary>The job that carries this request out; null when nothing had to be done on a host.</summary>
-    public JobAnswer? Job { get; init; }
+    public DateTimeOffset CreatedAt { get; init; }
+    public DateTimeOffset ChangedAt { get; init; }
+    /// <summary>Strong entity tag, for If-Match.</summary>
+    public string Etag { get; init; } = "";
+    /// <summary>The job that carries the request out; only in answers to changes.</summary>
+    public JobResponse? Job { get; init; }
 
-    internal static VmAnswer Of(VmView v, JobAnswer? job = null)
+    public static VmResponse From(VmView vm, JobResponse? job = null) => new(vm.Definition, VmStatusResponse.From(vm.Status))
     {
-        var d = v.Definition;
-        return new VmAnswer
-        {
-            Name = d.Name, Description = d.Description, Tags = d.Tags, Profile = d.Profile, Accelerator = d.Accelerator, Machine = d.Machine, Firmware = d.Firmware, Boot = d.Boot, Cpu = d.Cpu,
-            Memory = d.Memory, Disks = d.Disks, Nics = d.Nics, Devices = d.Devices, Consoles = d.Consoles, CloudInit = d.CloudInit, Autostart = d.Autostart,
-            Id = v.Id, Status = v.Status, PendingChanges = [.. v.PendingChanges.Select(EffectAnswer.Of)], Etag = ApiRoutes.ETag(v.Version), MachineType = v.MachineType, DiskFiles = v.Disks,
-            CreatedAt = v.CreatedAt, ChangedAt = v.ChangedAt, Job = job,
-        };
+        Id = vm.Id, PendingChanges = vm.PendingChanges, MachineType = vm.MachineType, CreatedAt = vm.CreatedAt, ChangedAt = vm.ChangedAt,
+        Etag = ETagOf(vm.Version), Job = job,
+    };
+
+    public static string ETagOf(int version) => string.Create(CultureInfo.InvariantCulture, $"\"{version}\"");
+}
+
+/// <param name="Isolation">hardware on KVM; none on TCG, where the guest is emulated; null when it does not run.</param>
+public sealed record VmStatusResponse(VmState State, DateTimeOffset Since, string? Reason, string? Accelerator, string? Isolation, int? Pid, long Generation)
+{
+    public static VmStatusResponse From(VmStatus s) => new(s.State, s.Since, s.Reason, s.Accelerator is { } a ? PortalJson.Text(a) : null,
+        s.Accelerator switch { Host.Contract.Accelerator.Kvm => "hardware", Host.Contract.Accelerator.Tcg => "none", _ => null }, s.Pid, s.Generation);
+}
+
+/// <summary>A VM in a list.</summary>
+public sealed record VmListItem(VmId Id, string Name, IReadOnlyList<string> Tags, VmProfile Profile, int CpuCount, int MemoryMiB, VmStatusResponse Status, DateTimeOffset CreatedAt)
+{
+    public static VmListItem From(VmSummary v) => new(v.Id, v.Name, v.Tags, v.Profile, v.CpuCount, v.MemoryMiB, VmStatusResponse.From(v.Status), v.CreatedAt);
+}
+
+/// <param name="DeadlineSeconds">shutdown: seconds the guest may take.</param>
+/// <param name="Force">shutdown: end the machine after the deadline.</param>
+public sealed record VmActionRequest(int DeadlineSeconds = 60, bool Force = false)
+{
+    public VmActionRequest() : this(60)
+    {
     }
 }
-
-/// <summary>Options of an action.</summary>
-public sealed record ActionRequest
-{
-    /// <summary>Shutdown: seconds the guest may take, 1 to 3600.</summary>
-    public int DeadlineSeconds { get; init; } = 60;
-    /// <summary>Shutdown: end the machine when the guest has not obeyed in time.</summary>
-    public bool Force { get; init; }
-}
-
-/// <param name="Items">Changes that wait for the next boot.</param>
-public sealed record PendingAnswer(IReadOnlyList<EffectAnswer> Items);
-
-/// <param name="Argv">One argument per element, program first.</param>
-public sealed record ArgvAnswer(IReadOnlyList<string> Argv);

@@ -1,7 +1,9 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
-using KvmPortal.Engine.Events;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
@@ -9,135 +11,130 @@ using KvmPortal.Web.Jobs;
 
 namespace KvmPortal.Web.Vms;
 
-/// <summary>/api/v1/vms: definitions and life. {id} is an id or a name.</summary>
+/// <summary>VMs: definitions and actions. Parses and converts; the rules are VmOperations'.</summary>
 internal static class VmsApi
 {
-    private const string PatchType = "application/merge-patch+json";
-
-    public static void MapVms(this IEndpointRouteBuilder routes)
+    public static void MapVmsApi(this IEndpointRouteBuilder api)
     {
-        var vms = routes.MapApi("vms");
-        vms.MapGet("", ListAsync).WithName("listVms").Produces<ListPage<VmSummary>>();
-        vms.MapPost("", CreateAsync).WithName("createVm").TakesDryRun().Produces<VmAnswer>(201);
-        vms.MapGet("/{id}", GetAsync).WithName("getVm").Produces<VmAnswer>();
-        vms.MapPut("/{id}", ReplaceAsync).WithName("replaceVm").TakesDryRun().TakesIfMatch().Produces<VmAnswer>();
-        vms.MapPatch("/{id}", PatchAsync).WithName("patchVm").TakesDryRun().TakesIfMatch().Accepts<VmDefinition>(PatchType, "application/json").Produces<VmAnswer>();
-        vms.MapDelete("/{id}", DeleteAsync).WithName("deleteVm").TakesDryRun().TakesIfMatch().Produces<JobAnswer>(202);
-        vms.MapPost("/{id}/actions/{action}", ActAsync).WithName("actOnVm").TakesDryRun().Accepts<ActionRequest>(true, "application/json").Produces<JobAnswer>(202);
-        vms.MapGet("/{id}/status", StatusAsync).WithName("getVmStatus").Produces<VmStatus>();
-        vms.MapGet("/{id}/pending", PendingAsync).WithName("getVmPending").Produces<PendingAnswer>();
-        vms.MapGet("/{id}/argv", ArgvAsync).WithName("getVmArgv").Produces<ArgvAnswer>();
-        vms.MapGet("/{id}/events", EventsAsync).WithName("listVmEvents").Produces<ListPage<PortalEvent>>();
+        api.MapGet("/vms", ListAsync).WithName("listVms");
+        api.MapPost("/vms", CreateAsync).WithName("createVm").Accepts<VmDefinition>("application/json").Produces<VmResponse>(201).Produces<PlanResponse>();
+        api.MapGet("/vms/{id}", GetAsync).WithName("getVm").Produces<VmResponse>();
+        api.MapPut("/vms/{id}", ReplaceAsync).WithName("replaceVm").Accepts<VmDefinition>("application/json").Produces<VmResponse>();
+        api.MapPatch("/vms/{id}", PatchAsync).WithName("patchVm").Accepts<JsonObject>("application/merge-patch+json", "application/json").Produces<VmResponse>();
+        api.MapDelete("/vms/{id}", DeleteAsync).WithName("deleteVm").Produces<JobResponse>(202).Produces<PlanResponse>();
+        api.MapPost("/vms/{id}/actions/{action}", ActAsync).WithName("actOnVm").Accepts<VmActionRequest>(true, "application/json").Produces<JobResponse>(202).Produces<PlanResponse>();
+        api.MapGet("/vms/{id}/status", StatusAsync).WithName("getVmStatus");
+        api.MapGet("/vms/{id}/pending", PendingAsync).WithName("getVmPending");
+        api.MapGet("/vms/{id}/argv", ArgvAsync).WithName("getVmArgv");
     }
 
-    /// <summary>VMs. Sort: name (default), state, cpu, memory, created. Filter fields: name, state, tag, profile, accelerator, cpu, memory.</summary>
-    private static async Task<IResult> ListAsync(HttpContext http, [AsParameters] ListParameters list, VmOperations vms, CancellationToken ct) =>
-        Results.Ok(await vms.ListAsync(http.Caller(), list.ToQuery(), ct));
-
-    /// <summary>Makes a VM; a job makes its disks, and starts it when asked to.</summary>
-    private static async Task<IResult> CreateAsync(HttpContext http, NewVm body, VmOperations vms, JobAnswers answers, CancellationToken ct)
+    /// <summary>VMs. `filter`: `state = running and (tag = qa or memory >= 4096)`; `q`: free text; `sort`: name, state, cpu, memory, created, since, with - for descending.</summary>
+    private static async Task<ItemList<VmListItem>> ListAsync(HttpContext context, VmOperations vms, CancellationToken ct)
     {
-        if (http.IsDryRun())
-            return JobAnswers.Plan(await vms.PlanCreateAsync(http.Caller(), body.ToDefinition(), body.Start, ct));
-        var made = await vms.CreateAsync(http.Caller(), body.ToDefinition(), body.Start, ct);
-        http.Response.Headers.Location = $"/api/v1/vms/{made.Vm.Id}";
-        return await SendAsync(http, made, vms, answers, 201);
+        var page = await vms.ListAsync(context.Caller(), context.Request.ListQuery(), ct);
+        return new ItemList<VmListItem>([.. page.Items.Select(VmListItem.From)], page.NextCursor);
     }
 
-    /// <summary>A VM.</summary>
-    private static async Task<IResult> GetAsync(HttpContext http, string id, VmOperations vms, CancellationToken ct)
+    /// <summary>Defines a VM; a job makes its disks. `"start": true` in the body starts it too. `?dryRun=true`: the plan only.</summary>
+    private static async Task<IResult> CreateAsync(HttpContext context, VmOperations vms, JobOperations jobs, CancellationToken ct)
     {
-        var vm = await vms.GetAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), ct);
-        http.Response.Headers.ETag = ApiRoutes.ETag(vm.Version);
-        return Results.Ok(VmAnswer.Of(vm));
-    }
-
-    /// <summary>Replaces the definition; a job does what can be done now, the rest waits for the next boot.</summary>
-    private static async Task<IResult> ReplaceAsync(HttpContext http, string id, VmDefinition body, VmOperations vms, JobAnswers answers, CancellationToken ct)
-    {
-        var version = http.IfMatch();
-        var vm = await vms.ResolveAsync(http.Caller(), id, ct);
-        if (http.IsDryRun())
-            return JobAnswers.Plan(await vms.PlanReplaceAsync(http.Caller(), vm, body, version, ct));
-        return await SendAsync(http, await vms.ReplaceAsync(http.Caller(), vm, body, version, ct), vms, answers, 200);
-    }
-
-    /// <summary>Changes members of the definition (JSON merge patch, RFC 7396).</summary>
-    private static async Task<IResult> PatchAsync(HttpContext http, string id, JsonElement body, VmOperations vms, JobAnswers answers, CancellationToken ct)
-    {
-        var version = http.IfMatch();
-        var vm = await vms.ResolveAsync(http.Caller(), id, ct);
-        for (var tries = 1; ; tries++)
+        var body = await JsonBody.ReadObjectAsync(context.Request, ct);
+        var start = body["start"] switch
         {
-            var current = await vms.GetAsync(http.Caller(), vm, ct);
-            var wanted = MergePatch.Apply(current.Definition, body);
-            try
-            {
-                if (http.IsDryRun())
-                    return JobAnswers.Plan(await vms.PlanReplaceAsync(http.Caller(), vm, wanted, version ?? current.Version, ct));
-                return await SendAsync(http, await vms.ReplaceAsync(http.Caller(), vm, wanted, version ?? current.Version, ct), vms, answers, 200);
-            }
-            catch (PortalException e) when (e.Code == ErrorCode.Stale && version is null && tries < 5)
-            {
-                // If-Match: * means "on top of whatever is there": what came in between is kept.
-            }
-        }
+            null => false,
+            JsonValue v when v.TryGetValue<bool>(out var yes) => yes,
+            _ => throw new PortalException(ErrorCode.Malformed, "start is true or false.") { Problems = [new Problem("/start", "invalid-json", "start is true or false.")] },
+        };
+        body.Remove("start");
+        var definition = JsonBody.Convert<VmDefinition>(body);
+        if (context.Request.DryRun())
+            return Plan(await vms.PlanCreateAsync(context.Caller(), definition, start, ct));
+        var made = await vms.CreateAsync(context.Caller(), definition, start, ct);
+        var job = made.Job;
+        if (job is not null && context.Request.PreferWait() is { } wait)
+            job = await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
+        var vm = job is null ? made.Vm : await vms.GetAsync(context.Caller(), made.Vm.Id, ct);
+        context.Response.Headers.Location = $"/api/v1/vms/{vm.Id}";
+        return Answer(context, VmResponse.From(vm, job is null ? null : JobResponse.From(job)), 201);
     }
 
-    /// <summary>Deletes a VM and its disks.</summary>
-    private static async Task<IResult> DeleteAsync(HttpContext http, string id, VmOperations vms, JobAnswers answers, CancellationToken ct)
+    /// <summary>One VM, by id or name.</summary>
+    private static async Task<IResult> GetAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct)
     {
-        var version = http.IfMatch();
-        var vm = await vms.ResolveAsync(http.Caller(), id, ct);
-        return http.IsDryRun() ? JobAnswers.Plan(await vms.PlanDeleteAsync(http.Caller(), vm, version, ct)) : await answers.SendAsync(http, await vms.DeleteAsync(http.Caller(), vm, version, ct));
+        var caller = context.Caller();
+        return Answer(context, VmResponse.From(await vms.GetAsync(caller, await vms.ResolveAsync(caller, id, ct), ct)), 200);
     }
 
-    /// <summary>start, shutdown, stop, reset, pause, resume or suspend.</summary>
-    private static async Task<IResult> ActAsync(HttpContext http, string id, string action, VmOperations vms, JobAnswers answers, CancellationToken ct)
+    /// <summary>Replaces the definition. Needs If-Match. What a running machine cannot take now waits for its next boot.</summary>
+    private static async Task<IResult> ReplaceAsync(HttpContext context, VmOperations vms, JobOperations jobs, string id, CancellationToken ct)
     {
-        var verb = Enum.GetValues<VmAction>().Where(a => PortalJson.Text(a) == action).Select(a => (VmAction?)a).FirstOrDefault() ?? throw PortalException.NotFound("action", action.Length > 64 ? action[..64] : action);
-        var body = await OptionalAsync(http, ct);
-        var options = new VmActionOptions(body.DeadlineSeconds, body.Force);
-        var vm = await vms.ResolveAsync(http.Caller(), id, ct);
-        return http.IsDryRun() ? JobAnswers.Plan(await vms.PlanActionAsync(http.Caller(), vm, verb, options, ct)) : await answers.SendAsync(http, await vms.ActAsync(http.Caller(), vm, verb, options, ct));
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        var version = context.Request.IfMatch();
+        return await ChangeAsync(context, vms, jobs, vm, await JsonBody.ReadAsync<VmDefinition>(context.Request, ct), version, ct);
     }
 
-    /// <summary>What is true now.</summary>
-    private static async Task<IResult> StatusAsync(HttpContext http, string id, VmOperations vms, CancellationToken ct) =>
-        Results.Ok((await vms.GetAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), ct)).Status);
+    /// <summary>Changes members of the definition (JSON merge patch, RFC 7396): null removes, arrays are replaced whole. Needs If-Match.</summary>
+    private static async Task<IResult> PatchAsync(HttpContext context, VmOperations vms, JobOperations jobs, string id, CancellationToken ct)
+    {
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        var version = context.Request.IfMatch();
+        var patch = await JsonBody.ReadObjectAsync(context.Request, ct);
+        var now = await vms.GetAsync(context.Caller(), vm, ct);
+        var merged = MergePatch.Apply(JsonSerializer.SerializeToNode(now.Definition, PortalJson.Options)!.AsObject(), patch);
+        return await ChangeAsync(context, vms, jobs, vm, JsonBody.Convert<VmDefinition>(merged), version ?? now.Version, ct);
+    }
+
+    private static async Task<IResult> ChangeAsync(HttpContext context, VmOperations vms, JobOperations jobs, VmId id, VmDefinition definition, int? version, CancellationToken ct)
+    {
+        if (context.Request.DryRun())
+            return Plan(await vms.PlanReplaceAsync(context.Caller(), id, definition, version, ct));
+        var changed = await vms.ReplaceAsync(context.Caller(), id, definition, version, ct);
+        var job = changed.Job;
+        if (job is not null && context.Request.PreferWait() is { } wait)
+            job = await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
+        return Answer(context, VmResponse.From(job is null ? changed.Vm : await vms.GetAsync(context.Caller(), id, ct), job is null ? null : JobResponse.From(job)), 200);
+    }
+
+    /// <summary>Deletes the VM with its disks, as a job. Needs If-Match. `?dryRun=true` says what is lost.</summary>
+    private static async Task<IResult> DeleteAsync(HttpContext context, VmOperations vms, JobOperations jobs, string id, CancellationToken ct)
+    {
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        var version = context.Request.IfMatch();
+        if (context.Request.DryRun())
+            return Plan(await vms.PlanDeleteAsync(context.Caller(), vm, version, ct));
+        return await JobsApi.AnswerAsync(context, jobs, await vms.DeleteAsync(context.Caller(), vm, version, ct), ct);
+    }
+
+    /// <summary>start, shutdown, stop, reset, pause, resume or suspend, as a job.</summary>
+    private static async Task<IResult> ActAsync(HttpContext context, VmOperations vms, JobOperations jobs, string id, string action, CancellationToken ct)
+    {
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        var wanted = Enum.GetValues<VmAction>().Cast<VmAction?>().FirstOrDefault(a => PortalJson.Text(a!.Value) == action)
+            ?? throw new PortalException(ErrorCode.NotFound, "There is no such action.") { Hint = $"There are: {string.Join(", ", Enum.GetValues<VmAction>().Select(PortalJson.Text))}." };
+        var request = await JsonBody.ReadOptionalAsync<VmActionRequest>(context.Request, ct);
+        var options = new VmActionOptions(request.DeadlineSeconds, request.Force);
+        if (context.Request.DryRun())
+            return Plan(await vms.PlanActionAsync(context.Caller(), vm, wanted, options, ct));
+        return await JobsApi.AnswerAsync(context, jobs, await vms.ActAsync(context.Caller(), vm, wanted, options, ct), ct);
+    }
+
+    /// <summary>What the VM is doing now.</summary>
+    private static async Task<VmStatusResponse> StatusAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
+        VmStatusResponse.From((await vms.GetAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct)).Status);
 
     /// <summary>Changes that wait for the next boot.</summary>
-    private static async Task<IResult> PendingAsync(HttpContext http, string id, VmOperations vms, CancellationToken ct) =>
-        Results.Ok(new PendingAnswer([.. (await vms.GetAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), ct)).PendingChanges.Select(EffectAnswer.Of)]));
+    private static async Task<ItemList<FieldEffect>> PendingAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
+        new((await vms.GetAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct)).PendingChanges);
 
-    /// <summary>The exact command line of a start now.</summary>
-    private static async Task<IResult> ArgvAsync(HttpContext http, string id, VmOperations vms, CancellationToken ct) =>
-        Results.Ok(new ArgvAnswer(await vms.ArgvAsync(http.Caller(), await vms.ResolveAsync(http.Caller(), id, ct), ct)));
+    /// <summary>The exact QEMU command line of a start.</summary>
+    private static async Task<ItemList<string>> ArgvAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
+        new(await vms.ArgvAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct));
 
-    /// <summary>What happened to a VM, newest first.</summary>
-    private static async Task<IResult> EventsAsync(HttpContext http, string id, [AsParameters] ListParameters list, VmOperations vms, PortalEvents events, CancellationToken ct) =>
-        Results.Ok(await events.ListAsync(http.Caller(), list.ToQuery(), (await vms.ResolveAsync(http.Caller(), id, ct)).Value, ct));
+    private static IResult Plan(Plan plan) => Results.Json(PlanResponse.From(plan), PortalJson.Options);
 
-    private static async Task<IResult> SendAsync(HttpContext http, VmWithJob done, VmOperations vms, JobAnswers answers, int status)
+    private static IResult Answer(HttpContext context, VmResponse vm, int status)
     {
-        var (view, job) = (done.Vm, done.Job);
-        if (job is not null)
-        {
-            (job, var waited) = await answers.WaitAsync(http, job);
-            if (waited)
-                view = await vms.GetAsync(http.Caller(), view.Id, http.RequestAborted);
-        }
-
-        http.Response.Headers.ETag = ApiRoutes.ETag(view.Version);
-        return Results.Json(VmAnswer.Of(view, job is null ? null : JobAnswer.Of(job)), statusCode: status);
-    }
-
-    private static async Task<ActionRequest> OptionalAsync(HttpContext http, CancellationToken ct)
-    {
-        if (http.Request.ContentLength is 0 || (http.Request.ContentLength is null && !http.Request.Headers.ContainsKey("Transfer-Encoding")))
-            return new ActionRequest();
-        if (!http.Request.HasJsonContentType())
-            throw new BadHttpRequestException("type", 415);
-        return await http.Request.ReadFromJsonAsync<ActionRequest>(WireJson.Options, ct) ?? new ActionRequest();
+        context.Response.Headers.ETag = vm.Etag;
+        return Results.Json(vm, PortalJson.Options, statusCode: status);
     }
 }

@@ -11,7 +11,7 @@ internal static class ProcessArguments
     {
         var a = c.Arguments;
         a.Add(c.Capabilities.Binary);
-        a.Add("-name", $"guest={c.Spec.Name},debug-threads=on");
+        a.Add("-name", $"guest={ArgumentList.Escape(c.Spec.Name)},debug-threads=on");
         a.Add("-uuid", c.Spec.Id.ToString("D"));
         a.Add("-no-user-config");
         a.Add("-nodefaults");
@@ -32,7 +32,7 @@ internal static class MachineArguments
 {
     public static void Add(BuildContext c)
     {
-        var options = new List<string> { c.Spec.MachineType };
+        var options = new List<string> { ArgumentList.Word(c.Spec.MachineType) };
         if (c.Microvm)
             // ACPI, because Debian kernels find virtio-mmio devices only through it.
             options.AddRange(["acpi=on", "rtc=on", "isa-serial=off", "auto-kernel-cmdline=on", "dump-guest-core=off"]);
@@ -60,7 +60,9 @@ internal static class CpuArguments
     public static void Add(BuildContext c)
     {
         var cpu = c.Spec.Cpu;
-        c.Arguments.Add("-cpu", cpu.Model);
+        // AMD guests see threads of a core only with this flag, and QEMU does not pass it through by itself.
+        var threads = cpu is { ThreadsPerCore: > 1, Model: "host" } && c.Facts.Cpu.Vendor is "AuthenticAMD" or "HygonGenuine" ? ",topoext=on" : "";
+        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + threads);
         c.Arguments.Add("-smp", string.Create(CultureInfo.InvariantCulture, $"cpus={cpu.Count},maxcpus={cpu.Max},sockets=1,cores={cpu.Max / cpu.ThreadsPerCore},threads={cpu.ThreadsPerCore}"));
     }
 }
@@ -103,7 +105,10 @@ internal static class FirmwareArguments
 
     private static void Flash(BuildContext c, string node, string path, bool readOnly) => c.Arguments.Json("-blockdev", new JsonObject
     {
-        ["driver"] = "raw", ["node-name"] = node, ["read-only"] = readOnly, ["file"] = new JsonObject { ["driver"] = "file", ["filename"] = path, ["read-only"] = readOnly },
+        ["driver"] = "raw",
+        ["node-name"] = node,
+        ["read-only"] = readOnly,
+        ["file"] = new JsonObject { ["driver"] = "file", ["node-name"] = $"{node}-file", ["filename"] = path, ["read-only"] = readOnly },
     });
 }
 

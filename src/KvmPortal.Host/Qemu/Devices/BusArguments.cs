@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using KvmPortal.Host.Contract;
 
@@ -53,7 +56,11 @@ internal static class DiskArguments
         c.Arguments.Json("-object", new JsonObject { ["qom-type"] = "throttle-group", ["id"] = DiskNames.ThrottleGroup(disk.Name), ["limits"] = limits });
         c.Arguments.Json("-blockdev", new JsonObject
         {
-            ["driver"] = "throttle", ["node-name"] = DiskNames.Top(disk.Name), ["throttle-group"] = DiskNames.ThrottleGroup(disk.Name), ["file"] = DiskNames.FormatNode(disk.Name, 0),
+            ["driver"] = "throttle",
+            ["node-name"] = DiskNames.Top(disk.Name),
+            ["read-only"] = disk.ReadOnly,
+            ["throttle-group"] = DiskNames.ThrottleGroup(disk.Name),
+            ["file"] = DiskNames.FormatNode(disk.Name, 0),
         });
     }
 
@@ -64,13 +71,22 @@ internal static class DiskArguments
         JsonObject Cache() => new() { ["direct"] = direct, ["no-flush"] = false };
         c.Arguments.Json("-blockdev", new JsonObject
         {
-            ["driver"] = "file", ["node-name"] = DiskNames.FileNode(disk.Name, layer), ["filename"] = layers[layer].Path, ["aio"] = c.Capabilities.IoUring ? "io_uring" : "threads",
-            ["discard"] = "unmap", ["read-only"] = readOnly, ["cache"] = Cache(),
+            ["driver"] = "file",
+            ["node-name"] = DiskNames.FileNode(disk.Name, layer),
+            ["filename"] = layers[layer].Path,
+            ["aio"] = c.Capabilities.IoUring ? "io_uring" : "threads",
+            ["discard"] = "unmap",
+            ["read-only"] = readOnly,
+            ["cache"] = Cache(),
         });
         var format = new JsonObject
         {
-            ["driver"] = layers[layer].Format == DiskFormat.Qcow2 ? "qcow2" : "raw", ["node-name"] = DiskNames.FormatNode(disk.Name, layer), ["read-only"] = readOnly,
-            ["discard"] = "unmap", ["cache"] = Cache(), ["file"] = DiskNames.FileNode(disk.Name, layer),
+            ["driver"] = layers[layer].Format == DiskFormat.Qcow2 ? "qcow2" : "raw",
+            ["node-name"] = DiskNames.FormatNode(disk.Name, layer),
+            ["read-only"] = readOnly,
+            ["discard"] = "unmap",
+            ["cache"] = Cache(),
+            ["file"] = DiskNames.FileNode(disk.Name, layer),
         };
         if (!readOnly)
             format["detect-zeroes"] = "unmap";
@@ -81,12 +97,17 @@ internal static class DiskArguments
 
     private static void Device(BuildContext c, DiskSpec disk, int sataPort)
     {
+        if (disk is { Bus: DiskBus.VirtioBlk, Cdrom: true })
+            throw new HostException(HostError.NotAllowed, $"The CD-ROM drive {disk.Name} cannot be on the bus virtio-blk.");
+        if (disk is { Bus: DiskBus.Sata, Cdrom: false, ReadOnly: true })
+            throw new HostException(HostError.NotAllowed, $"The disk {disk.Name} cannot be read-only on the bus SATA, which has no such disks.");
         var device = new JsonObject { ["id"] = DiskNames.Device(disk.Name) };
         switch (disk.Bus)
         {
             case DiskBus.VirtioBlk:
                 device["driver"] = c.Virtio("blk");
-                if (disk.IoThread)
+                // virtio-mmio signals an iothread through KVM alone: without it QEMU refuses ("ioeventfd is required for iothread").
+                if (disk.IoThread && !(c.Microvm && c.Spec.Accelerator == Accelerator.Tcg))
                 {
                     c.Arguments.Json("-object", new JsonObject { ["qom-type"] = "iothread", ["id"] = DiskNames.IoThread(disk.Name) });
                     device["iothread"] = DiskNames.IoThread(disk.Name);
@@ -131,7 +152,7 @@ internal static class NicArguments
             if (nic.Forwards.Count > 0)
                 back["hostfwd"] = new JsonArray([.. nic.Forwards.Select(f => (JsonNode)new JsonObject
                 {
-                    ["str"] = $"{(f.Protocol == ForwardProtocol.Tcp ? "tcp" : "udp")}:{f.HostAddress}:{f.HostPort}-:{f.GuestPort}",
+                    ["str"] = string.Create(CultureInfo.InvariantCulture, $"{(f.Protocol == ForwardProtocol.Tcp ? "tcp" : "udp")}:{Address(f.HostAddress)}:{f.HostPort}-:{f.GuestPort}"),
                 })]);
             c.Arguments.Json("-netdev", back);
             var device = new JsonObject { ["driver"] = c.Virtio("net"), ["id"] = $"{nic.Name}-dev", ["netdev"] = nic.Name, ["mac"] = nic.Mac };
@@ -147,4 +168,9 @@ internal static class NicArguments
             c.Arguments.Json("-device", device);
         }
     }
+
+    /// <summary>The rule is text with colons in it, so only a real IPv4 address goes in (QEMU's user network forwards no other).</summary>
+    private static string Address(string text) => IPAddress.TryParse(text, out var address) && address.AddressFamily == AddressFamily.InterNetwork
+        ? address.ToString()
+        : throw new HostException(HostError.NotAllowed, "A port can only be forwarded from an IPv4 address of the host.");
 }

@@ -82,6 +82,6 @@ internal static class DisplayArguments
         }
 
         c.Arguments.Json("-device", new JsonObject { ["driver"] = "VGA", ["id"] = "video0", ["vgamem_mb"] = 16 });
-        c.Arguments.Add("-vnc", $"unix:{c.Paths.VncSocket}");
+        c.Arguments.Add("-vnc", $"unix:{ArgumentList.Escape(c.Paths.VncSocket)}");
     }
 }

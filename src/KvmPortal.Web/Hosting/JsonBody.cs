@@ -1,0 +1,92 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
+
+namespace KvmPortal.Web.Hosting;
+
+/// <summary>Reads JSON bodies strictly: bounded, UTF-8, no unknown or doubled members; what is wrong is named by its pointer.</summary>
+internal static class JsonBody
+{
+    private const int MostBytes = 1 << 20;
+
+    public static async Task<T> ReadAsync<T>(HttpRequest request, CancellationToken ct) => Parse<T>(await BytesAsync(request, ct));
+
+    /// <summary>An empty body reads as the defaults.</summary>
+    public static async Task<T> ReadOptionalAsync<T>(HttpRequest request, CancellationToken ct) where T : new()
+    {
+        var bytes = await BytesAsync(request, ct, allowEmpty: true);
+        return bytes.Length == 0 ? new T() : Parse<T>(bytes);
+    }
+
+    public static async Task<JsonObject> ReadObjectAsync(HttpRequest request, CancellationToken ct)
+    {
+        var bytes = await BytesAsync(request, ct);
+        try
+        {
+            return JsonNode.Parse(bytes, null, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false }) as JsonObject ?? throw Wrong("", "An object is needed.");
+        }
+        catch (JsonException e)
+        {
+            throw Wrong("", $"This is not JSON: {Plain(e)}");
+        }
+    }
+
+    public static T Convert<T>(JsonObject json) => Parse<T>(JsonSerializer.SerializeToUtf8Bytes(json));
+
+    private static T Parse<T>(ReadOnlySpan<byte> bytes)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<T>(bytes, PortalJson.Options) ?? throw Wrong("", "null is not allowed here.");
+        }
+        catch (JsonException e)
+        {
+            throw Wrong(Pointer(e.Path), Plain(e));
+        }
+    }
+
+    private static async Task<byte[]> BytesAsync(HttpRequest request, CancellationToken ct, bool allowEmpty = false)
+    {
+        var type = request.ContentType?.Split(';')[0].Trim();
+        if (type is not (null or "application/json" or "application/merge-patch+json") && !(allowEmpty && request.ContentLength is null or 0))
+            throw new BadHttpRequestException("Not JSON.", StatusCodes.Status415UnsupportedMediaType);
+        if (request.ContentLength > MostBytes)
+            throw new PortalException(ErrorCode.TooLarge, "A JSON body has at most 1 MiB.");
+        using var buffer = new MemoryStream();
+        var chunk = new byte[16 * 1024];
+        while (await request.Body.ReadAsync(chunk, ct) is > 0 and var read)
+        {
+            if (buffer.Length + read > MostBytes)
+                throw new PortalException(ErrorCode.TooLarge, "A JSON body has at most 1 MiB.");
+            buffer.Write(chunk, 0, read);
+        }
+
+        return buffer.Length > 0 || allowEmpty ? buffer.ToArray() : throw Wrong("", "A JSON body is needed.");
+    }
+
+    /// <summary>From the serialiser's `$.disks[0].name` to `/disks/0/name`.</summary>
+    private static string Pointer(string? path)
+    {
+        if (path is null or "$")
+            return "";
+        var pointer = new StringBuilder();
+        foreach (var part in path[1..].Split('.', '[').Where(p => p.Length > 0))
+            pointer.Append('/').Append(part.TrimEnd(']').Trim('\''));
+        return pointer.ToString();
+    }
+
+    /// <summary>The serialiser's sentence without .NET's type names and positions.</summary>
+    private static string Plain(JsonException e)
+    {
+        var text = e.Message.Split(" Path:")[0];
+        if (text.Contains("could not be mapped to any .NET member", StringComparison.Ordinal))
+            return $"There is no member \"{text.Split('\'')[1]}\".";
+        if (text.Contains("missing required properties", StringComparison.Ordinal))
+            return $"Missing: {text[(text.LastIndexOf(':') + 1)..].Trim().TrimEnd('.')}.";
+        return text.Contains("could not be converted", StringComparison.Ordinal) || text.Contains("KvmPortal", StringComparison.Ordinal) ? "The value is of the wrong type or not one of those allowed." : text;
+    }
+
+    private static PortalException Wrong(string pointer, string message) => new(ErrorCode.Malformed, message) { Problems = [new Problem(pointer, "invalid-json", message)] };
+}
