@@ -18,8 +18,8 @@ internal static class ImagesApi
     public static void MapImagesApi(this IEndpointRouteBuilder api)
     {
         api.MapGet("/images", ListAsync).WithName("listImages");
-        api.MapPost("/images", UploadAsync).WithName("uploadImage").Accepts<byte[]>("application/octet-stream").Produces<ImageView>(201);
-        api.MapPut("/images/{name}", UploadNamedAsync).WithName("putImage").Accepts<byte[]>("application/octet-stream").Produces<ImageView>(201);
+        api.MapPost("/images", UploadAsync).WithName("uploadImage").Accepts<byte[]>("application/octet-stream", "*/*").Produces<ImageView>(201);
+        api.MapPut("/images/{name}", UploadNamedAsync).WithName("putImage").Accepts<byte[]>("application/octet-stream", "*/*").Produces<ImageView>(201);
         api.MapPost("/images/actions/register", RegisterAsync).WithName("registerImage").Accepts<RegisterImageRequest>("application/json").Produces<JobResponse>(202);
         api.MapGet("/images/host-files", HostFilesAsync).WithName("listHostFiles");
         api.MapGet("/images/{id}", GetAsync).WithName("getImage");
