@@ -38,14 +38,11 @@ public sealed class HostOperations
         return new HostView(LocalHostId, facts, link.Problem is null, link.Problem, all.Count(v => v.Status.Pid is not null), all.Length);
     }
 
-    /// <summary>What <see cref="ProveAcceleratorAsync"/> would do.</summary>
-    public static Plan PlanProveAccelerator() => new() { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] };
-
     /// <summary>Proves (again) whether KVM can run a guest, as a job.</summary>
     public async Task<JobView> ProveAcceleratorAsync(Caller caller, CancellationToken ct)
     {
         var facts = await host.GetFactsAsync(ct);
-        var plan = PlanProveAccelerator();
+        var plan = new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] };
         var target = new JobTarget(TargetType.Host, LocalHostId, facts.HostName);
         var job = await store.WriteAsync(db => queue.AddAsync(db, caller, "prove-accelerator", target, new ProveAcceleratorIntent(), plan, ct), ct);
         return (await queue.CommittedAsync(job, ct))!;

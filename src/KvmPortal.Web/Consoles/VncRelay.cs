@@ -48,7 +48,6 @@ public static class VncRelay
     private static async Task ToDisplayAsync(WebSocket browser, Stream display, ViewOnlyFilter? filter, CancellationToken ct)
     {
         var block = ArrayPool<byte>.Shared.Rent(BlockBytes);
-        var passed = new ArrayBufferWriter<byte>();
         try
         {
             while (true)
@@ -56,15 +55,7 @@ public static class VncRelay
                 var received = await browser.ReceiveAsync(block.AsMemory(0, BlockBytes), ct);
                 if (received.MessageType != WebSocketMessageType.Binary)
                     return;
-                ReadOnlyMemory<byte> bytes = block.AsMemory(0, received.Count);
-                if (filter is not null)
-                {
-                    passed.ResetWrittenCount();
-                    if (!filter.Pass(bytes.Span, passed))
-                        return;
-                    bytes = passed.WrittenMemory;
-                }
-
+                var bytes = filter is null ? block.AsMemory(0, received.Count) : filter.Pass(block.AsSpan(0, received.Count));
                 if (bytes.Length > 0)
                     await display.WriteAsync(bytes, ct);
             }
@@ -86,4 +77,48 @@ public static class VncRelay
             // How one direction ended is no news once the other has.
         }
     }
+}
+
+/// <summary>
+/// Lets pass what a viewer needs (RFC 6143: handshake, SetPixelFormat, SetEncodings, FramebufferUpdateRequest, and the extensions that noVNC uses to ask for
+/// frames) and drops keys, pointer and clipboard. An unknown message ends the connection, because its length is not known.
+/// </summary>
+internal sealed class ViewOnlyFilter
+{
+    private const int MostMessage = 1 << 20;
+    private readonly List<byte> held = [];
+    // Client side of the handshake with security type None: 12 bytes version, 1 byte type, 1 byte shared flag.
+    private int handshake = 14;
+
+    public ReadOnlyMemory<byte> Pass(ReadOnlySpan<byte> bytes)
+    {
+        var passed = new List<byte>(bytes.Length);
+        var opening = Math.Min(handshake, bytes.Length);
+        passed.AddRange(bytes[..opening]);
+        handshake -= opening;
+        held.AddRange(bytes[opening..]);
+        while (Length() is { } length && held.Count >= length)
+        {
+            if (held[0] is 0 or 2 or 3 or 150 or 248)
+                passed.AddRange(held.Take(length));
+            held.RemoveRange(0, length);
+        }
+
+        return held.Count > MostMessage ? throw new InvalidDataException("A message of the viewer is too long.") : passed.ToArray();
+    }
+
+    /// <summary>Length of the message at the front; null when too little of it is there.</summary>
+    private int? Length() => held.Count == 0 ? null : held[0] switch
+    {
+        0 => 20,
+        2 => held.Count < 4 ? null : 4 + 4 * (held[2] << 8 | held[3]),
+        3 => 10,
+        4 => 8,
+        5 => 6,
+        6 => held.Count < 8 ? null : 8 + Math.Abs(held[4] << 24 | held[5] << 16 | held[6] << 8 | held[7]),
+        150 => 10,
+        248 => held.Count < 9 ? null : 9 + held[8],
+        255 => held.Count < 2 ? null : held[1] == 0 ? 12 : 4,
+        _ => throw new InvalidDataException("The viewer sent a message of an unknown kind."),
+    };
 }

@@ -18,14 +18,7 @@ internal static class Requests
         return new Caller(id, user.Identity?.Name ?? "", door, context.TraceIdentifier);
     }
 
-    /// <summary>A spelling that is not understood must not run for real.</summary>
-    public static bool DryRun(this HttpRequest request) => request.Query["dryRun"].ToString() switch
-    {
-        "true" => true,
-        "" when !request.Query.ContainsKey("dryRun") => false,
-        "false" => false,
-        _ => throw Invalid("dryRun", "Give true or false."),
-    };
+    public static bool DryRun(this HttpRequest request) => request.Query["dryRun"] == "true";
 
     public static ListQuery ListQuery(this HttpRequest request)
     {
@@ -83,8 +76,11 @@ internal static class Requests
         var digits = char.IsAsciiDigit(text[^1]) ? text : text[..^1];
         if (!int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var count))
             throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d.");
-        var seconds = unit switch { 's' => 1L, 'm' => 60, 'h' => 3600, 'd' => 86_400, _ => throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d.") } * count;
-        return TimeSpan.FromSeconds(Math.Min(seconds, 10_000L * 86_400));
+        return unit switch
+        {
+            's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(count), 'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
+            _ => throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d."),
+        };
     }
 
     public static PortalException Invalid(string query, string message) => new(ErrorCode.Malformed, message) { Problems = [new Problem($"?{query}", "invalid", message)] };

@@ -27,7 +27,7 @@ internal static class SecurityHeaders
         if (!context.Request.Path.StartsWithSegments("/embed"))
             headers.XFrameOptions = "DENY";
         headers.XContentTypeOptions = "nosniff";
-        headers["Referrer-Policy"] = "no-referrer";
+        headers["Referrer-Policy"] = "same-origin";
         headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()";
         headers["Cross-Origin-Opener-Policy"] = "same-origin";
         if (context.Request.Path.StartsWithSegments("/api"))

@@ -1,5 +1,4 @@
 using KvmPortal.Engine;
-using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Web.Access;
@@ -22,7 +21,7 @@ internal static class HostsApi
     private static async Task<ItemList<HostView>> ListAsync(HttpContext context, HostOperations hosts, CancellationToken ct) => new([await hosts.GetAsync(context.Caller(), ct)]);
 
     /// <summary>One host, by id, name, or `local`.</summary>
-    public static async Task<HostView> GetAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
+    private static async Task<HostView> GetAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
     {
         var host = await hosts.GetAsync(context.Caller(), ct);
         return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
@@ -32,8 +31,6 @@ internal static class HostsApi
     private static async Task<IResult> ProveAsync(HttpContext context, HostOperations hosts, JobOperations jobs, string id, CancellationToken ct)
     {
         await GetAsync(context, hosts, id, ct);
-        if (context.Request.DryRun())
-            return Results.Json(PlanResponse.From(HostOperations.PlanProveAccelerator()), PortalJson.Options);
         return await JobsApi.AnswerAsync(context, jobs, await hosts.ProveAcceleratorAsync(context.Caller(), ct), ct);
     }
 }

@@ -15,14 +15,11 @@ public sealed record RegisterImageRequest(string Name, string Path);
 /// <summary>Images: streamed in, registered from the host, listed, deleted.</summary>
 internal static class ImagesApi
 {
-    // Clients say all kinds of things about a file that they send as it is.
-    private const string AnyType = "*/*";
-
     public static void MapImagesApi(this IEndpointRouteBuilder api)
     {
         api.MapGet("/images", ListAsync).WithName("listImages");
-        api.MapPost("/images", UploadAsync).WithName("uploadImage").Accepts<byte[]>("application/octet-stream", AnyType).Produces<ImageView>(201);
-        api.MapPut("/images/{name}", UploadNamedAsync).WithName("putImage").Accepts<byte[]>("application/octet-stream", AnyType).Produces<ImageView>(201);
+        api.MapPost("/images", UploadAsync).WithName("uploadImage").Accepts<byte[]>("application/octet-stream", "*/*").Produces<ImageView>(201);
+        api.MapPut("/images/{name}", UploadNamedAsync).WithName("putImage").Accepts<byte[]>("application/octet-stream", "*/*").Produces<ImageView>(201);
         api.MapPost("/images/actions/register", RegisterAsync).WithName("registerImage").Accepts<RegisterImageRequest>("application/json").Produces<JobResponse>(202);
         api.MapGet("/images/host-files", HostFilesAsync).WithName("listHostFiles");
         api.MapGet("/images/{id}", GetAsync).WithName("getImage");
@@ -45,6 +42,7 @@ internal static class ImagesApi
 
     private static async Task<IResult> TakeAsync(HttpContext context, ImageOperations images, string name, CancellationToken ct)
     {
+        // Any type is the file as it is, but a form would be stored with its wrapping.
         if (context.Request.ContentType?.StartsWith("multipart/", StringComparison.OrdinalIgnoreCase) == true)
             throw new BadHttpRequestException("Multipart.", StatusCodes.Status415UnsupportedMediaType);
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
