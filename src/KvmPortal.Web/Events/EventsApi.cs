@@ -20,8 +20,11 @@ internal static class EventsApi
     /// Server-sent events after `Last-Event-ID` or `?since=` (0: all that are kept; neither: new ones only). A gap is announced as an event of type `gap`.
     /// With `Accept: application/json`: a page, newest first.
     /// </summary>
-    private static async Task StreamAsync(HttpContext context, PortalEvents events, CancellationToken ct)
+    private static async Task StreamAsync(HttpContext context, PortalEvents events, IHostApplicationLifetime life, CancellationToken aborted)
     {
+        // A stream has no end of its own: without this the portal would wait for every reader when it stops.
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(aborted, life.ApplicationStopping);
+        var ct = ends.Token;
         if (context.Request.Headers.Accept.ToString().Contains("application/json", StringComparison.OrdinalIgnoreCase))
         {
             var page = await events.ListAsync(context.Caller(), context.Request.ListQuery(), null, ct);

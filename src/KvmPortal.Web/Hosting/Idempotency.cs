@@ -69,10 +69,17 @@ internal sealed class Idempotency(IdempotencyStore store) : IMiddleware
         hash.AppendData(Encoding.UTF8.GetBytes($"{request.Method} {request.Path}{request.QueryString}\n{request.ContentLength}\n{request.Headers["Content-Digest"]}\n"));
         if (request.ContentLength is null or <= MostBody && request.ContentType?.StartsWith("application/octet-stream", StringComparison.Ordinal) != true)
         {
-            request.EnableBuffering(MostBody, MostBody);
+            request.EnableBuffering(MostBody);
             var buffer = new byte[16 * 1024];
+            var total = 0;
             while (await request.Body.ReadAsync(buffer, ct) is > 0 and var read)
+            {
+                total += read;
+                if (total > MostBody)
+                    throw new PortalException(ErrorCode.TooLarge, "With an Idempotency-Key a body has at most 1 MiB, except uploads (application/octet-stream).");
                 hash.AppendData(buffer, 0, read);
+            }
+
             request.Body.Position = 0;
         }
 

@@ -18,7 +18,13 @@ internal static class Requests
         return new Caller(id, user.Identity?.Name ?? "", door, context.TraceIdentifier);
     }
 
-    public static bool DryRun(this HttpRequest request) => request.Query["dryRun"] == "true";
+    /// <summary>`?dryRun=true`. Anything but true or false is refused: who asks for a dry run must never get the real one.</summary>
+    public static bool DryRun(this HttpRequest request) => request.Query["dryRun"].FirstOrDefault() switch
+    {
+        null or "false" => false,
+        "true" when request.Query["dryRun"].Count == 1 => true,
+        _ => throw Invalid("dryRun", "Give true or false."),
+    };
 
     public static ListQuery ListQuery(this HttpRequest request)
     {
@@ -78,7 +84,7 @@ internal static class Requests
             throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d.");
         return unit switch
         {
-            's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(count), 'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
+            's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(Math.Min(count, 240_000)), 'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
             _ => throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d."),
         };
     }
