@@ -71,6 +71,7 @@ public sealed partial class ResourceTests
         var code = text.IndexOf("@code {", StringComparison.Ordinal);
         text = code < 0 ? text : text[..code];
         text = Regex.Replace(text, @"@\*.*?\*@", "", RegexOptions.Singleline);
+        text = Regex.Replace(text, @"^\s*(@(inject|page|inherits|implements|attribute|using|layout)\b.*|case .*:|default:|break;)\s*$", "", RegexOptions.Multiline);
         text = Regex.Replace(text, @"@(?=\()", "@x");
         text = Regex.Replace(text, @"\((?>[^()]+|\((?<d>)|\)(?<-d>))*(?(d)(?!))\)", "");
         return Regex.Replace(text, """@[\w.!?]+(\["[^"]*"[^\]]*\])?[\w.!?]*""", "@");
