@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Unicode;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 
@@ -10,6 +11,7 @@ namespace KvmPortal.Web.Hosting;
 internal static class JsonBody
 {
     private const int MostBytes = 1 << 20;
+    private const string NotText = "A text in the body is not valid Unicode.";
 
     // Stored JSON may lack what a newer version added; what comes from outside may not.
     private static readonly JsonSerializerOptions Strict = new(PortalJson.Options) { RespectRequiredConstructorParameters = true };
@@ -28,11 +30,18 @@ internal static class JsonBody
         var bytes = await BytesAsync(request, ct);
         try
         {
-            return JsonNode.Parse(bytes, null, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false }) as JsonObject ?? throw Wrong("", "An object is needed.");
+            var read = JsonNode.Parse(bytes, null, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false }) as JsonObject ?? throw Wrong("", "An object is needed.");
+            // Nodes are read lazily: half of a surrogate pair shows only when it is written.
+            JsonSerializer.SerializeToUtf8Bytes(read);
+            return read;
         }
         catch (JsonException e)
         {
             throw Wrong("", $"This is not JSON: {Plain(e)}");
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            throw Wrong("", NotText);
         }
     }
 
@@ -52,6 +61,10 @@ internal static class JsonBody
         {
             throw Wrong(Pointer(e.Path), Plain(e));
         }
+        catch (InvalidOperationException)
+        {
+            throw Wrong("", NotText);
+        }
     }
 
     private static async Task<byte[]> BytesAsync(HttpRequest request, CancellationToken ct, bool allowEmpty = false)
@@ -70,6 +83,8 @@ internal static class JsonBody
             buffer.Write(chunk, 0, read);
         }
 
+        if (!Utf8.IsValid(buffer.GetBuffer().AsSpan(0, (int)buffer.Length)))
+            throw Wrong("", "The body is not valid UTF-8.");
         return buffer.Length > 0 || allowEmpty ? buffer.ToArray() : throw Wrong("", "A JSON body is needed.");
     }
 

@@ -3,6 +3,7 @@ using System.Security.Claims;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Jobs;
 
 namespace KvmPortal.Web.Hosting;
 
@@ -41,6 +42,15 @@ internal static class Requests
             if (part.StartsWith("wait=", StringComparison.OrdinalIgnoreCase) && int.TryParse(part.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out var seconds))
                 return TimeSpan.FromSeconds(Math.Clamp(seconds, 0, 300));
         return null;
+    }
+
+    /// <summary>The ended job, or the running one after as long as the request prefers to wait; says in the answer that the preference was honoured.</summary>
+    public static async Task<JobView> WaitedAsync(this HttpContext context, JobOperations jobs, JobView job)
+    {
+        if (context.Request.PreferWait() is not { } wait)
+            return job;
+        context.Response.Headers["Preference-Applied"] = string.Create(CultureInfo.InvariantCulture, $"wait={(int)wait.TotalSeconds}");
+        return await Jobs.JobsApi.WaitAsync(context, jobs, job.Id, wait);
     }
 
     /// <summary>`If-Match`: the version, or null for `*`. Missing: 428.</summary>

@@ -21,15 +21,9 @@ internal static class JobsApi
     public static async Task<IResult> AnswerAsync(HttpContext context, JobOperations jobs, JobView job, CancellationToken ct)
     {
         context.Response.Headers.Location = $"/api/v1/jobs/{job.Id}";
-        if (context.Request.PreferWait() is { } wait)
-        {
-            context.Response.Headers["Preference-Applied"] = $"wait={(int)wait.TotalSeconds}";
-            job = await WaitAsync(context, jobs, job.Id, wait);
-            if (job.State is not (JobState.Queued or JobState.Running))
-                return Results.Json(JobResponse.From(job), PortalJson.Options);
-        }
-
-        return Results.Json(JobResponse.From(job), PortalJson.Options, statusCode: 202);
+        job = await context.WaitedAsync(jobs, job);
+        var ended = context.Request.PreferWait() is not null && job.State is not (JobState.Queued or JobState.Running);
+        return Results.Json(JobResponse.From(job), PortalJson.Options, statusCode: ended ? 200 : 202);
     }
 
     /// <summary>Waits, but not longer than the portal lives: a stop then answers with the job as it is.</summary>
