@@ -57,7 +57,7 @@ public sealed class ImageInspectorTests
         ("luks", "luks", () => Sectors([0x4C, 0x55, 0x4B, 0x53, 0xBA, 0xBE])),
         ("parallels", "parallels", () => Sectors("WithoutFreeSpace"u8)),
         ("bochs", "bochs", () => Sectors("Bochs Virtual HD Image"u8)),
-        ("polyglot", "polyglot", () => Qcow2(b => "\x01CD001\x01"u8.CopyTo(b.AsSpan(32768)))),
+        ("polyglot", "polyglot", () => Qcow2(b => "\u0001CD001\u0001"u8.CopyTo(b.AsSpan(32768)))),
     ];
 
     public static TheoryData<string> Names => [.. Bad.Select(b => b.Name)];
@@ -77,7 +77,7 @@ public sealed class ImageInspectorTests
     {
         (ImageKind, byte[])[] good =
         [
-            (ImageKind.Qcow2, Qcow2(_ => { })), (ImageKind.Raw, new byte[65536]), (ImageKind.Iso, At(32768, "\x01CD001\x01"u8)), (ImageKind.Initrd, Sectors([0x1F, 0x8B])),
+            (ImageKind.Qcow2, Qcow2(_ => { })), (ImageKind.Raw, new byte[65536]), (ImageKind.Iso, At(32768, "\u0001CD001\u0001"u8)), (ImageKind.Initrd, Sectors([0x1F, 0x8B])),
             (ImageKind.Kernel, At(0x1FE, [0x55, 0xAA, 0, 0, .. "HdrS"u8])),
         ];
         foreach (var (kind, bytes) in good)
