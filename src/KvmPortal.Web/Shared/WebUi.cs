@@ -42,6 +42,8 @@ public static class WebUi
         services.AddTransient<GlobalSearchModel>();
         services.AddTransient<VmSet>();
         services.AddTransient<VmListModel>();
+        services.AddTransient<VmModel>();
+        services.AddScoped<CreateModel>();
         services.AddTransient<JobListModel>();
         services.AddTransient<JobModel>();
         services.AddTransient<ImageListModel>();
