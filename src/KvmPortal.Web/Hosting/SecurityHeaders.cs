@@ -10,8 +10,18 @@ internal static class SecurityHeaders
         var embedders = consoles.EmbedOrigins.Count == 0 ? "'self'" : $"'self' {string.Join(' ', consoles.EmbedOrigins)}";
         return app.Use((context, next) =>
         {
-            var headers = context.Response.Headers;
-            var embed = context.Request.Path.StartsWithSegments("/embed");
+            // As late as possible: an answer to a failure begins with the headers cleared. The path is read now, because a page for a status changes it.
+            var (embed, api) = (context.Request.Path.StartsWithSegments("/embed"), context.Request.Path.StartsWithSegments("/api"));
+            context.Response.OnStarting(() =>
+            {
+                Set(context.Response.Headers, embed, api);
+                return Task.CompletedTask;
+            });
+            return next(context);
+        });
+
+        void Set(IHeaderDictionary headers, bool embed, bool api)
+        {
             headers.ContentSecurityPolicy = policy + (embed ? embedders : "'none'");
             if (!embed)
                 headers.XFrameOptions = "DENY";
@@ -19,9 +29,8 @@ internal static class SecurityHeaders
             headers["Referrer-Policy"] = "no-referrer";
             headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=()";
             headers["Cross-Origin-Opener-Policy"] = "same-origin";
-            if (context.Request.Path.StartsWithSegments("/api"))
+            if (api)
                 headers.CacheControl = "no-store";
-            return next(context);
-        });
+        }
     }
 }
