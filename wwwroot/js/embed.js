@@ -1,14 +1,33 @@
-// The console alone, for other sites' iframes: everything it needs is in the fragment, which never reaches a server's log.
-const wanted = new URLSearchParams(location.hash.slice(1));
-const words = navigator.language.startsWith('zh')
-  ? { connecting: '正在连接…', connected: '', lost: '连接已断开。请向打开此页面的应用索取新的控制台地址。', gone: '控制台票据无效或已过期。' }
-  : { connecting: 'Connecting…', connected: '', lost: 'The connection was lost. Ask the page that opened this console for a new address.', gone: 'The console ticket is not valid any more.' };
-const status = document.getElementById('status');
-const kind = wanted.get('kind') === 'serial' ? 'serial' : 'vnc';
-let ticket = wanted.get('ticket');
-document.title = wanted.get('name') || document.title;
-document.documentElement.lang = navigator.language.startsWith('zh') ? 'zh-CN' : 'en';
-const module = await import(kind === 'vnc' ? './vnc.js' : './serial.js');
-module.create(document.getElementById('console'), {
-  ticket: async () => { const t = ticket; ticket = null; return t; }, viewOnly: wanted.get('viewOnly') === 'true', once: true, state: (word) => { status.textContent = words[word]; status.hidden = !words[word]; },
-});
+// A page with only the console, for other sites' iframes. The fragment carries the ticket: #kind=vnc&ticket=…&name=…&viewOnly=false. A fragment is not sent to
+// any server, and is taken out of the address at once. A new fragment opens a new console, so the embedding page can renew it after a break.
+import { words } from './words.js';
+
+const root = document.getElementById('console');
+let shown = null;
+
+async function open() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const [kind, ticket, name] = [given.get('kind') === 'serial' ? 'serial' : 'vnc', given.get('ticket'), (given.get('name') ?? '').slice(0, 63)];
+  if (!ticket && shown) return;
+  history.replaceState(null, '', location.pathname);
+  document.documentElement.lang = (given.get('lang') ?? navigator.language).toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+  const w = words(document.documentElement.lang);
+  document.title = name || 'KvmPortal';
+  shown?.close();
+  shown = null;
+  if (!ticket) { root.textContent = w('noticket'); return; }
+  const module = await import(kind === 'vnc' ? './vnc.js' : './serial.js');
+  let used = false;
+  shown = module.open(root, {
+    name, viewOnly: given.get('viewOnly') === 'true', fixed: true,
+    ticket: async () => {
+      if (!used) { used = true; return { ticket }; }
+      // Says nothing but that it ended, so any embedding page may hear it.
+      window.parent?.postMessage({ type: 'kvmportal-console-ended', kind, name }, '*');
+      return { last: w('used') };
+    },
+  });
+}
+
+addEventListener('hashchange', open);
+open();

@@ -1,57 +1,83 @@
-// A display in a page: noVNC on a WebSocket, admitted by a one-time ticket. Reconnects by itself with a growing pause.
+// The graphical console: noVNC over the portal's WebSocket, admitted by a single-use ticket given as a sub-protocol, so that it stands in no address and no log.
 import RFB from '../lib/novnc.js';
+import { askText, download, frame, keep } from './console.js';
 
-const SHIFTED = '~!@#$%^&*()_+{}|:"<>?ABCDEFGHIJKLMNOPQRSTUVWXYZ';
-const keysym = (c) => (c === '\n' ? 0xff0d : c === '\t' ? 0xff09 : c.codePointAt(0) < 0x100 ? c.codePointAt(0) : 0x01000000 | c.codePointAt(0));
-const pause = (ms) => new Promise((r) => setTimeout(r, ms));
+const shift = [0xffe1, 'ShiftLeft'];
+const modifiers = [[0xffe3, 'ControlLeft'], [0xffe4, 'ControlRight'], [0xffe9, 'AltLeft'], [0xffea, 'AltRight'], shift, [0xffe2, 'ShiftRight']];
 
-// options: { ticket: async () => string|null, viewOnly, state: (word) => void, once }
-export function create(root, options) {
-  let rfb = null, closed = false, tries = 0, timer = 0, viewOnly = !!options.viewOnly;
+/** Keysym of a character: Latin-1 as it is, controls by name, the rest by the Unicode rule of X11. */
+export function keysymOf(character) {
+  const point = character.codePointAt(0);
+  if (point === 10 || point === 13) return 0xff0d;
+  if (point === 9) return 0xff09;
+  if (point === 8) return 0xff08;
+  if (point < 32 || point === 127) return 0;
+  return point < 256 ? point : 0x01000000 + point;
+}
 
-  async function connect() {
-    if (closed) return;
-    options.state('connecting');
-    const ticket = await options.ticket().catch(() => null);
-    if (closed) return;
-    if (!ticket) { options.state('gone'); return again(); }
+/** QEMU does not press Shift by itself for a capital letter. */
+export const needsShift = (character) => /^[A-Z~!@#$%^&*()_+{}|:"<>?]$/.test(character);
+
+export function open(root, { name, ticket, viewOnly = false, fixed = false }) {
+  const f = frame(root, '');
+  f.screen.setAttribute('aria-label', f.w('screen', name));
+  let rfb = null, view = viewOnly, fit = true, typing = 0;
+  const apply = () => { if (rfb) { rfb.viewOnly = view; rfb.scaleViewport = fit; } tools.forEach((b) => { b.disabled = view; }); };
+
+  const type = async (text) => {
+    const mine = ++typing, all = [...text.replace(/\r\n/g, '\n')];
+    for (let i = 0; i < all.length && rfb && mine === typing; i++) {
+      const sym = keysymOf(all[i]);
+      if (!sym) continue;
+      if (needsShift(all[i])) rfb.sendKey(...shift, true);
+      rfb.sendKey(sym, null, true);
+      rfb.sendKey(sym, null, false);
+      if (needsShift(all[i])) rfb.sendKey(...shift, false);
+      if (i % 8 === 0) f.show('on', f.w('typing', i + 1, all.length));
+      // A guest's keyboard queue is 16 bytes long: faster than this loses keys.
+      await new Promise((go) => setTimeout(go, 25));
+    }
+    if (mine === typing && rfb) f.show('on', f.w('connected'));
+  };
+
+  const tools = fixed && viewOnly ? [] : [
+    f.button('keys', () => { rfb?.sendCtrlAltDel(); rfb?.focus(); }),
+    f.button('paste', async () => { const text = await askText(f, root, 'paste.help'); rfb?.focus(); if (text) await type(text); }),
+  ];
+  f.toggle('fit', fit, (on) => { fit = on; apply(); });
+  if (!fixed) f.toggle('view', view, (on) => { view = on; apply(); });
+  f.button('shot', () => rfb?.toBlob((blob) => blob && download(blob, `${name}.png`), 'image/png'));
+  f.button('full', f.full);
+  const hint = f.make('span', 'console-hint', f.w('release'));
+  f.bar.append(hint);
+
+  // Captured before noVNC sees it; the guest is told that the keys are up again, or they would stay down there.
+  const release = (e) => {
+    if (!rfb || !(e.ctrlKey && e.altKey && e.shiftKey)) return;
+    e.preventDefault();
+    e.stopPropagation();
+    for (const [sym, code] of modifiers) rfb.sendKey(sym, code, false);
+    rfb.blur();
+    f.bar.querySelector('button:not(:disabled)')?.focus();
+  };
+  f.screen.addEventListener('keydown', release, true);
+
+  const connect = ({ ticket: secret }) => new Promise((ended) => {
+    let worked = false;
+    f.screen.replaceChildren();
     const base = new URL('/consoles/vnc', location.href);
-    base.protocol = location.protocol === 'https:' ? 'wss:' : 'ws:';
-    root.replaceChildren();
-    rfb = new RFB(root, base.href, { wsProtocols: ['binary', `ticket.${ticket}`] });
-    rfb.scaleViewport = true;
-    rfb.background = 'transparent';
-    rfb.viewOnly = viewOnly;
-    rfb.focusOnClick = true;
-    rfb.addEventListener('connect', () => { tries = 0; options.state('connected'); root.querySelector('canvas')?.setAttribute('tabindex', '0'); });
-    rfb.addEventListener('disconnect', () => { rfb = null; if (!closed) { options.state('lost'); again(); } });
-  }
-  function again() {
-    if (options.once || closed) return;
-    timer = setTimeout(connect, Math.min(15000, 500 * 2 ** Math.min(5, tries++)));
-  }
-  // The chord that gives the keyboard back to the page.
-  const release = (e) => { if (e.ctrlKey && e.altKey && e.shiftKey) { root.querySelector('canvas')?.blur(); document.activeElement?.blur(); } };
-  root.addEventListener('keydown', release, true);
-  connect();
-
+    base.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:';
+    const mine = new RFB(f.screen, base.href, { shared: true, wsProtocols: ['binary', `ticket.${secret}`] });
+    mine.background = 'var(--console)';
+    mine.focusOnClick = true;
+    mine.addEventListener('connect', () => { worked = true; rfb = mine; apply(); f.show('on', f.w('connected')); });
+    mine.addEventListener('securityfailure', (e) => console.warn('VNC refused', e.detail.status));
+    mine.addEventListener('disconnect', () => { rfb = null; typing++; ended(worked); });
+  });
+  const kept = keep(f, () => ticket(view), connect);
+  apply();
   return {
-    ctrlAltDel() { rfb?.sendCtrlAltDel(); },
-    async paste(text) {
-      for (const c of (text ?? '').replaceAll('\r\n', '\n').slice(0, 4096)) {
-        if (!rfb) return;
-        const shift = SHIFTED.includes(c);
-        if (shift) rfb.sendKey(0xffe1, 'ShiftLeft', true);
-        rfb.sendKey(keysym(c), null, true);
-        rfb.sendKey(keysym(c), null, false);
-        if (shift) rfb.sendKey(0xffe1, 'ShiftLeft', false);
-        await pause(12);
-      }
-    },
-    setViewOnly(value) { viewOnly = value; if (options.once) { if (rfb) rfb.viewOnly = value; } else { rfb ? rfb.disconnect() : connect(); } },
-    full() { (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()).catch(() => {}); },
-    focus() { rfb?.focus(); },
-    reconnect() { clearTimeout(timer); tries = 0; rfb ? rfb.disconnect() : connect(); },
-    destroy() { closed = true; clearTimeout(timer); root.removeEventListener('keydown', release, true); rfb?.disconnect(); },
+    wake: kept.wake,
+    close: () => { kept.close(); typing++; rfb?.disconnect(); f.screen.removeEventListener('keydown', release, true); root.replaceChildren(); },
   };
 }

@@ -75,7 +75,8 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
             case SnapshotEnd:
                 await ReconcileAsync(ct);
                 Problem = null;
-                firstSnapshot.TrySetResult();
+                if (firstSnapshot.TrySetResult())
+                    _ = ProveAsync(ct);
                 break;
             case MachineStateChanged e:
                 await ToldAsync(e.MachineId, new MachineTruth(e.State, null, e.Reason), null, null, ct);
@@ -87,6 +88,23 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
                 if (await tracker.FindAsync(new VmId(e.MachineId), ct) is { } vm)
                     await events.AppendAsync("vm.notice", Target(vm), "guest", e.Text, e.Warning, new { kind = e.Kind }, ct);
                 break;
+        }
+    }
+
+    /// <summary>Finds out once per boot of the host whether KVM works, before the first start has to wait for it.</summary>
+    private async Task ProveAsync(CancellationToken ct)
+    {
+        try
+        {
+            if ((await host.GetFactsAsync(ct)).Kvm.Verdict == KvmVerdict.Unproven)
+                await foreach (var _ in host.ApplyAsync(new ProveAccelerator(), ct))
+                {
+                    // The verdict is in the facts.
+                }
+        }
+        catch (Exception e) when (e is HostException or OperationCanceledException)
+        {
+            // Without QEMU there is nothing to prove; the host page says so.
         }
     }
 

@@ -21,7 +21,7 @@ internal static class ConsolesApi
     {
         api.MapPost("/vms/{id}/consoles", IssueAsync).WithName("openConsole").Accepts<ConsoleRequest>("application/json").Produces<ConsoleResponse>(201);
         api.MapGet("/vms/{id}/serial", ReadSerialAsync).WithName("readSerial").Produces<byte[]>(200, "application/octet-stream");
-        api.MapPost("/vms/{id}/serial", WriteSerialAsync).WithName("writeSerial").Accepts<byte[]>("application/octet-stream").Produces(204);
+        api.MapPost("/vms/{id}/serial", WriteSerialAsync).WithName("writeSerial").Accepts<byte[]>("application/octet-stream", "*/*").Produces(204);
         api.MapGet("/vms/{id}/screenshot", ScreenshotAsync).WithName("getScreenshot").Produces<byte[]>(200, "image/png");
     }
 

@@ -13,6 +13,9 @@ internal static class JsonBody
     private const int MostBytes = 1 << 20;
     private const string NotText = "A text in the body is not valid Unicode.";
 
+    // Stored JSON may lack what a newer version added; what comes from outside may not.
+    private static readonly JsonSerializerOptions Strict = new(PortalJson.Options) { RespectRequiredConstructorParameters = true };
+
     public static async Task<T> ReadAsync<T>(HttpRequest request, CancellationToken ct) => Parse<T>(await BytesAsync(request, ct));
 
     /// <summary>An empty body reads as the defaults.</summary>
@@ -48,7 +51,11 @@ internal static class JsonBody
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(bytes, PortalJson.Options) ?? throw Wrong("", "null is not allowed here.");
+            return JsonSerializer.Deserialize<T>(bytes, Strict) ?? throw Wrong("", "null is not allowed here.");
+        }
+        catch (JsonException e) when (e.Message.Contains("missing required properties", StringComparison.Ordinal))
+        {
+            throw Missing(Pointer(e.Path), e.Message[e.Message.IndexOf(':', StringComparison.Ordinal)..].Split('\'').Where((_, i) => i % 2 == 1));
         }
         catch (JsonException e)
         {
@@ -98,9 +105,13 @@ internal static class JsonBody
         var text = e.Message.Split(" Path:")[0];
         if (text.Contains("could not be mapped to any .NET member", StringComparison.Ordinal))
             return $"There is no member \"{text.Split('\'')[1]}\".";
-        if (text.Contains("missing required properties", StringComparison.Ordinal))
-            return $"Missing: {text[(text.LastIndexOf(':') + 1)..].Trim().TrimEnd('.')}.";
         return text.Contains("could not be converted", StringComparison.Ordinal) || text.Contains("KvmPortal", StringComparison.Ordinal) ? "The value is of the wrong type or not one of those allowed." : text;
+    }
+
+    private static PortalException Missing(string pointer, IEnumerable<string> names)
+    {
+        var problems = names.Select(n => new Problem($"{pointer}/{n}", "required", $"The member {n} is missing.")).ToList();
+        return new PortalException(ErrorCode.Malformed, string.Join(' ', problems.Select(p => p.Message))) { Problems = problems };
     }
 
     private static PortalException Wrong(string pointer, string message) => new(ErrorCode.Malformed, message) { Problems = [new Problem(pointer, "invalid-json", message)] };

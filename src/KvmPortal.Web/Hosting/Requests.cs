@@ -4,6 +4,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Web.Jobs;
 
 namespace KvmPortal.Web.Hosting;
 
@@ -45,12 +46,12 @@ internal static class Requests
     }
 
     /// <summary>The ended job, or the running one after as long as the request prefers to wait; says in the answer that the preference was honoured.</summary>
-    public static async Task<JobView> WaitedAsync(this HttpContext context, JobOperations jobs, JobView job, CancellationToken ct)
+    public static async Task<JobView> WaitedAsync(this HttpContext context, JobOperations jobs, JobView job)
     {
         if (context.Request.PreferWait() is not { } wait)
             return job;
         context.Response.Headers["Preference-Applied"] = string.Create(CultureInfo.InvariantCulture, $"wait={(int)wait.TotalSeconds}");
-        return await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
+        return await JobsApi.WaitAsync(context, jobs, job.Id, wait);
     }
 
     /// <summary>`If-Match`: the version, or null for `*`. Missing: 428.</summary>
@@ -64,6 +65,10 @@ internal static class Requests
         return int.TryParse(text.Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version
             : throw new PortalException(ErrorCode.Stale, "If-Match does not name a version of this object.");
     }
+
+    /// <summary>Ends with the request and with the portal: who waits must not hold up its stop.</summary>
+    public static CancellationTokenSource UntilStopping(this HttpContext context) =>
+        CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
 
     public static int Seconds(this HttpRequest request, string name, int fallback, int most)
     {

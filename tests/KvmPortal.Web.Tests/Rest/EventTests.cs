@@ -91,7 +91,7 @@ public sealed class EventTests(RunningPortal portal) : IClassFixture<RunningPort
         Assert.Contains("frame-ancestors 'none'", policy, StringComparison.Ordinal);
         Assert.Equal("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
         Assert.Equal("DENY", answer.Headers.GetValues("X-Frame-Options").Single());
-        Assert.Equal("no-referrer", answer.Headers.GetValues("Referrer-Policy").Single());
+        Assert.Equal("same-origin", answer.Headers.GetValues("Referrer-Policy").Single());
         Assert.False(answer.Headers.Contains("Server"));
         if (path.StartsWith("/api", StringComparison.Ordinal))
             Assert.True(answer.Headers.CacheControl!.NoStore);
