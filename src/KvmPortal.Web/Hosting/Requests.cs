@@ -4,6 +4,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Web.Jobs;
 
 namespace KvmPortal.Web.Hosting;
 
@@ -50,7 +51,7 @@ internal static class Requests
         if (context.Request.PreferWait() is not { } wait)
             return job;
         context.Response.Headers["Preference-Applied"] = string.Create(CultureInfo.InvariantCulture, $"wait={(int)wait.TotalSeconds}");
-        return await Jobs.JobsApi.WaitAsync(context, jobs, job.Id, wait);
+        return await JobsApi.WaitAsync(context, jobs, job.Id, wait);
     }
 
     /// <summary>`If-Match`: the version, or null for `*`. Missing: 428.</summary>
