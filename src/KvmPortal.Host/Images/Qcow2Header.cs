@@ -37,7 +37,7 @@ internal static class Qcow2Header
         var (features, headerLength) = version == 3 ? Version3(head, (int)clusterBits, file.Length) : (0UL, 72);
         Extensions(head, headerLength, (int)Math.Min(1L << (int)clusterBits, file.Length));
         Tables(head, (int)clusterBits, size, file, (features & ExtendedL2) != 0);
-        // A size that is no multiple of 512 is legal: QEMU rounds it up.
+        // A size that is no multiple of 512 is legal; a disk that holds it has whole sectors.
         return new ImageInspection(ImageKind.Qcow2, (long)((size + 511) & ~511UL));
     }
 
