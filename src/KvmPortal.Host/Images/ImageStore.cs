@@ -213,7 +213,15 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
 
         var path = Path.Combine(folders.Images, $"{request.ImageId:N}.{found.Kind.ToString().ToLowerInvariant()}");
         File.SetUnixFileMode(part, UnixFileMode.UserRead);
-        LinuxFiles.Publish(part, path);
+        try
+        {
+            LinuxFiles.Publish(part, path);
+        }
+        catch (IOException e) when (File.Exists(path))
+        {
+            throw new HostException(HostError.InUse, "This image came into the store meanwhile.", e);
+        }
+
         return new ReceivedImage(request.ImageId, path, found.Kind, length, found.VirtualSizeBytes, digest);
     }
 }

@@ -53,7 +53,7 @@ internal sealed class ProcessMeter : IDisposable
         {
             var stat = Text(cpu);
             // A process that ended has an empty file or, while nobody has waited for it, the state Z.
-            if (stat.IsEmpty || AfterName(stat)[0] is (byte)'Z' or (byte)'X')
+            if (!stat.Contains((byte)')') || AfterName(stat)[0] is (byte)'Z' or (byte)'X')
                 return false;
             cpuNanoseconds = Ticks(stat);
             residentBytes = Field(Text(memory), 1) * PageSize;

@@ -72,6 +72,20 @@ internal sealed record CraftedQcow2
         return CutAt is { } end ? file[..end] : file;
     }
 
+    /// <summary>A small file that describes a large disk full of content: every L1 entry names one L2 table, and every entry of that one cluster.</summary>
+    public static byte[] Repeating(long size)
+    {
+        const int cluster = 1 << 16;
+        const ulong used = 1UL << 63;
+        var file = new CraftedQcow2 { Size = (ulong)size }.Build().Concat(new byte[2 * cluster]).ToArray();
+        for (var entry = 0; entry < size / cluster * 8 / cluster; entry++)
+            U64(file, (3 * cluster) + (8 * entry), used | (4 * cluster));
+        for (var entry = 0; entry < cluster / 8; entry++)
+            U64(file, (4 * cluster) + (8 * entry), used | (5 * cluster));
+        file.AsSpan(5 * cluster).Fill(0xAA);
+        return file;
+    }
+
     private static void U32(byte[] file, int at, uint value) => BinaryPrimitives.WriteUInt32BigEndian(file.AsSpan(at), value);
 
     private static void U64(byte[] file, int at, ulong value) => BinaryPrimitives.WriteUInt64BigEndian(file.AsSpan(at), value);
