@@ -19,7 +19,7 @@ try
     builder.AddPortal();
     builder.Services.ConfigureHttpJsonOptions(json => PortalJson.Configure(json.SerializerOptions));
     builder.Services.AddSignalR(hubs => hubs.MaximumReceiveMessageSize = 128 * 1024).AddJsonProtocol(json => PortalJson.Configure(json.PayloadSerializerOptions));
-    builder.Services.AddHealthChecks();
+    builder.Services.AddHealthChecks().AddCheck<Readiness>("host", tags: [Readiness.Tag]);
     builder.Services.AddSingleton<Idempotency>();
     builder.Services.AddPortalAccess();
     builder.Services.AddPortalOpenApi();
@@ -37,8 +37,8 @@ try
     app.UseAntiforgery();
     app.UseWebSockets();
     app.UseMiddleware<Idempotency>();
-    app.MapHealthChecks("/healthz").AllowAnonymous();
-    app.MapHealthChecks("/readyz").AllowAnonymous();
+    app.MapHealthChecks("/healthz", new() { Predicate = _ => false }).AllowAnonymous();
+    app.MapHealthChecks("/readyz", new() { Predicate = check => check.Tags.Contains(Readiness.Tag) }).AllowAnonymous();
     app.MapPortalOpenApi();
     var api = app.MapGroup("/api/v1");
     api.MapAccessApi();

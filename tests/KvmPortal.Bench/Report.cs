@@ -5,9 +5,12 @@ internal sealed class Report
 {
     private readonly List<(string What, bool Met, string Text)> targets = [];
 
+#pragma warning disable CA1822 // members for reading: a report is an object, whatever it keeps
     public void Title(string name) => Console.WriteLine($"\n== {name}");
 
     public void Line(string text) => Console.WriteLine($"   {text}");
+
+#pragma warning restore CA1822
 
     public void Series(string what, IReadOnlyList<double> values, string unit) =>
         Line($"{what,-44} median {Median(values),9:0.0} {unit}   min {values.Min():0.0}   max {values.Max():0.0}   n {values.Count}");

@@ -43,7 +43,8 @@ internal sealed class RunningPortal : IAsyncDisposable
         var clock = Stopwatch.StartNew();
         var process = Process.Start(info)!;
         var words = new StringBuilder();
-        _ = process.StandardError.ReadToEndAsync().ContinueWith(t => words.Append(t.Result), TaskScheduler.Default);
+        process.ErrorDataReceived += (_, e) => words.AppendLine(e.Data);
+        process.BeginErrorReadLine();
         string? address = null;
         string? bootstrap = null;
         while (address is null && await process.StandardOutput.ReadLineAsync() is { } line)

@@ -80,9 +80,9 @@ public sealed class PagesTests(BrowserPortal portal) : IClassFixture<BrowserPort
     public async Task The_list_filters_by_the_search_grammar_and_keeps_it_in_the_address()
     {
         var page = await portal.SignedInAsync([]);
-        await page.GotoAsync(new Uri(portal.Address, "/machines?filter=" + Uri.EscapeDataString("tag = qa")).ToString());
-        await page.WaitForSelectorAsync("table tbody tr");
-        Assert.True(await page.Locator("table tbody tr").CountAsync() > 0);
+        await page.GotoAsync(new Uri(portal.Address, "/machines?q=" + Uri.EscapeDataString("tag = qa")).ToString());
+        await page.WaitForSelectorAsync("table tbody tr:not([aria-hidden])");
+        Assert.True(await page.Locator("table tbody tr:not([aria-hidden])").CountAsync() > 0);
         await page.Context.CloseAsync();
     }
 

@@ -16,35 +16,35 @@ public sealed class RealGuestTests
         await UploadAsync(portal, "initrd", "initrd.img");
 
         await page.GotoAsync(new Uri(portal.Address, "/machines/new").ToString());
-        await page.FillAsync("#vm-name", "first");
-        await page.FillAsync("#vm-memory", "256");
-        await page.ClickAsync("details:has(#board-machine) > summary");
-        await page.GetByLabel("Boot a kernel directly").CheckAsync();
-        await page.SelectOptionAsync("#board-kernel", "kernel");
-        await page.SelectOptionAsync("#board-initrd", "initrd");
-        await page.FillAsync("#board-append", "console=ttyS0 quiet");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Show the plan" }).ClickAsync();
-        await page.WaitForSelectorAsync(".plan ol li");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Create and start" }).ClickAsync();
+        await page.FillAsync("#f-name", "first");
+        await page.GetByText("Kernel", new() { Exact = true }).First.ClickAsync();
+        await page.SelectOptionAsync("#f-boot-direct-kernel", "kernel");
+        await page.SelectOptionAsync("#f-boot-direct-initrd", "initrd");
+        await page.FillAsync("#f-boot-direct-commandLine", "console=ttyS0 quiet");
+        await page.FillAsync("#f-memory-sizeMiB >> nth=0", "256");
+        await page.Locator("aside .btn.primary:enabled").ClickAsync();
+        await page.WaitForSelectorAsync(".mud-dialog .plan ol li");
+        await page.Locator(".mud-dialog .btn.primary").ClickAsync();
         await page.WaitForSelectorAsync(".page-title .chip.green");
 
         await page.GetByRole(AriaRole.Link, new() { Name = "Console", Exact = true }).ClickAsync();
-        await page.WaitForSelectorAsync(".screen canvas");
-        await page.WaitForFunctionAsync("() => { const c = document.querySelector('.screen canvas'); if (!c || !c.width) return false; const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; const s = new Set(); for (let i = 0; i < d.length; i += 4) s.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return s.size >= 2; }", null, new() { Timeout = 60_000 });
+        await page.WaitForSelectorAsync("main canvas");
+        await page.WaitForFunctionAsync("() => { const c = document.querySelector('main canvas'); if (!c || !c.width) return false; const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; const s = new Set(); for (let i = 0; i < d.length; i += 4) s.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return s.size >= 2; }", null, new() { Timeout = 60_000 });
 
         await page.GetByRole(AriaRole.Button, new() { Name = "Serial" }).ClickAsync();
-        await page.WaitForFunctionAsync("() => document.querySelector('.screen .xterm')?.innerText.includes('guest#')", null, new() { Timeout = 90_000 });
-        await page.ClickAsync(".screen .xterm");
+        await page.WaitForFunctionAsync("() => document.querySelector('main .xterm')?.innerText.includes('guest#')", null, new() { Timeout = 90_000 });
+        await page.ClickAsync("main .xterm");
         await page.Keyboard.TypeAsync("echo K4''2\n");
-        await page.WaitForFunctionAsync("() => document.querySelector('.screen .xterm')?.innerText.includes('K42')", null, new() { Timeout = 30_000 });
+        await page.WaitForFunctionAsync("() => document.querySelector('main .xterm')?.innerText.includes('K42')", null, new() { Timeout = 30_000 });
 
         await page.GetByRole(AriaRole.Button, new() { Name = "More actions" }).ClickAsync();
         await page.GetByRole(AriaRole.Menuitem, new() { Name = "Delete" }).ClickAsync();
-        await page.FillAsync("#confirm-name", "first");
+        await page.FillAsync("#plan-name", "first");
         await page.Locator(".mud-dialog .btn.danger").ClickAsync();
-        await page.WaitForURLAsync("**/jobs/*");
-        await page.WaitForSelectorAsync(".page-title .chip.green");
-        Assert.Equal(System.Net.HttpStatusCode.NotFound, (await portal.Http.GetAsync("/api/v1/vms/first")).StatusCode);
+        var status = System.Net.HttpStatusCode.OK;
+        for (var i = 0; i < 100 && status != System.Net.HttpStatusCode.NotFound; i++, await Task.Delay(100))
+            status = (await portal.Http.GetAsync("/api/v1/vms/first")).StatusCode;
+        Assert.Equal(System.Net.HttpStatusCode.NotFound, status);
         Assert.Empty(errors);
     }
 

@@ -23,9 +23,20 @@ window.kvmportal = {
   menu: (items, owner) => {
     if (!items) return;
     openMenus.set(items, owner);
+    place(items);
     items.querySelector('.item:not(:disabled)')?.focus();
   },
 };
+
+// Fixed to the window beside its button, so that no table cell or scrolling list cuts a menu off; above the button where there is no room below.
+function place(items) {
+  const button = items.closest('.menu').querySelector('button').getBoundingClientRect(), menu = items.getBoundingClientRect();
+  const above = button.bottom + 4 + menu.height > innerHeight && button.top > menu.height;
+  items.style.top = `${above ? button.top - 4 - menu.height : button.bottom + 4}px`;
+  items.style.left = `${Math.max(8, Math.min(button.right - menu.width, innerWidth - menu.width - 8))}px`;
+  items.style.visibility = 'visible';
+}
+document.addEventListener('scroll', (e) => { if (!e.target.closest?.('.items')) closeOwned(); }, true);
 
 // --- menus: arrows move, Escape and a click elsewhere close
 function closeStatic(except) {

@@ -70,6 +70,8 @@ public sealed class AccessOperations
                 throw new PortalException(ErrorCode.Conflict, "The portal is set up already: sign in.");
             if (!CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(expected), Encoding.UTF8.GetBytes(token.Trim())))
                 throw new PortalException(ErrorCode.Forbidden, "The bootstrap token is not right.") { Problems = [new Problem("/token", "wrong-token", "Copy it from the portal's output or from the file bootstrap-token in its data directory.")] };
+            if (userName.Length > 64)
+                throw PortalException.Invalid([new Problem("/userName", "invalid-user-name", "A user name has 1 to 64 characters.")]);
             await using var scope = scopes.CreateAsyncScope();
             var users = scope.ServiceProvider.GetRequiredService<UserManager<PortalUser>>();
             var user = new PortalUser { Id = Guid.CreateVersion7(time.GetUtcNow()), UserName = userName, CreatedAt = time.GetUtcNow(), LockoutEnabled = true };

@@ -64,5 +64,6 @@ internal static class JsonColumn
     {
         UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Skip,
         RespectNullableAnnotations = false,
+        RespectRequiredConstructorParameters = false,
     };
 }

@@ -72,9 +72,7 @@ public sealed partial class ImageOperations
     /// <summary>Copies a file of an allowed host folder, as a job.</summary>
     public async Task<ImageWithJob> RegisterAsync(Caller caller, string name, string path, CancellationToken ct)
     {
-        var files = await ListHostFilesAsync(caller, ct);
-        if (files.All(f => f.Path != path))
-            throw PortalException.Invalid([new Problem("/path", "not-allowed", "Give the path of a file in one of the folders that the operator allowed (Host:ImageFolders).")]);
+        await RequireAllowedAsync(caller, path, ct);
         Job? job = null;
         var image = await ReserveAsync(caller, name, async (db, row) =>
         {
@@ -84,6 +82,16 @@ public sealed partial class ImageOperations
         }, ct);
         context.Live.Publish(new ImagesChanged());
         return new ImageWithJob(View(image, []), (await queue.CommittedAsync(job, ct))!);
+    }
+
+    /// <summary>What <see cref="RegisterAsync"/> would do; throws what it would throw.</summary>
+    public async Task<Plan> PlanRegisterAsync(Caller caller, string name, string path, CancellationToken ct)
+    {
+        await RequireAllowedAsync(caller, path, ct);
+        RequireName(name);
+        if (await store.ReadAsync(db => db.Images.AnyAsync(i => i.Name == name, ct), ct))
+            throw NameTaken(name);
+        return ImagePlanner.Register(new RegisterImageIntent(ImageId.New(context.Time), path));
     }
 
     /// <summary>Files in the allowed host folders.</summary>
@@ -120,18 +128,31 @@ public sealed partial class ImageOperations
 
     private async Task<Image> ReserveAsync(Caller caller, string name, Func<PortalDb, Image, Task<int>> also, CancellationToken ct)
     {
-        if (!NamePattern().IsMatch(name))
-            throw PortalException.Invalid([new Problem("?name", "invalid-name", "An image name has 1 to 63 letters, digits, dots, underscores, plus signs and hyphens, and starts with a letter or digit.")]);
+        RequireName(name);
         return await store.WriteAsync(async db =>
         {
             if (await db.Images.AnyAsync(i => i.Name == name, ct))
-                throw new PortalException(ErrorCode.NameTaken, $"There is already an image \"{name}\".") { Problems = [new Problem("?name", "taken", "Choose another name.")] };
+                throw NameTaken(name);
             var image = new Image { Id = ImageId.New(context.Time), Name = name, State = ImageState.Receiving, CreatedAt = context.Time.GetUtcNow(), CreatedBy = caller.Name };
             db.Images.Add(image);
             await also(db, image);
             return image;
         }, ct);
     }
+
+    private async Task RequireAllowedAsync(Caller caller, string path, CancellationToken ct)
+    {
+        if ((await ListHostFilesAsync(caller, ct)).All(f => f.Path != path))
+            throw PortalException.Invalid([new Problem("/path", "not-allowed", "Give the path of a file in one of the folders that the operator allowed (Host:ImageFolders).")]);
+    }
+
+    private static void RequireName(string name)
+    {
+        if (!NamePattern().IsMatch(name))
+            throw PortalException.Invalid([new Problem("?name", "invalid-name", "An image name has 1 to 63 letters, digits, dots, underscores, plus signs and hyphens, and starts with a letter or digit.")]);
+    }
+
+    private static PortalException NameTaken(string name) => new(ErrorCode.NameTaken, $"There is already an image \"{name}\".") { Problems = [new Problem("?name", "taken", "Choose another name.")] };
 
     private static PortalException Translate(HostException e) => e.Error switch
     {

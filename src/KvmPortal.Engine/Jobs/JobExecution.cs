@@ -92,12 +92,15 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         {
             if (job.Plan.Steps[i].State is StepState.Done or StepState.Skipped)
                 continue;
+            Log(job.Plan.Steps[i].Summary);
             // One write says both "the step before is done" and "this one runs".
             Mark(i, StepState.Running);
             (job.BytesDone, job.BytesTotal) = (0, 0);
             await SaveAsync(stopping);
             var done = await steps.ApplyAsync(job, job.Plan.Steps[i], OnProgress, Log, Cancellable(i) ? ct : stopping);
             Mark(i, done.Changed ? StepState.Done : StepState.Skipped);
+            if (!done.Changed)
+                Log("It was so already.");
         }
     }
 

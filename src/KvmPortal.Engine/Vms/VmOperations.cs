@@ -101,8 +101,13 @@ public sealed class VmOperations
         return new VmWithJob(await GetAsync(caller, id, ct), await queue.CommittedAsync(job, ct));
     }
 
-    public async Task<Plan> PlanReplaceAsync(Caller caller, VmId id, VmDefinition definition, int? expectedVersion, CancellationToken ct) =>
-        (await PrepareChangeAsync(id, definition, expectedVersion, ct, refuse: false)).Plan;
+    public async Task<Plan> PlanReplaceAsync(Caller caller, VmId id, VmDefinition definition, int? expectedVersion, CancellationToken ct)
+    {
+        var change = await PrepareChangeAsync(id, definition, expectedVersion, ct, refuse: false);
+        if (await store.ReadAsync(db => db.Vms.AnyAsync(v => v.Name == definition.Name && v.Id != id, ct), ct))
+            throw NameTaken(definition.Name);
+        return change.Plan;
+    }
 
     public async Task<JobView> DeleteAsync(Caller caller, VmId id, int? expectedVersion, CancellationToken ct)
     {

@@ -77,15 +77,15 @@ internal static class ImageInspector
     private static bool IsInitrd(byte[] head)
     {
         if (Starts(head, [0x1F, 0x8B]))
-            return IsCpio(Unpacked(head)) ? true : throw Refused("The file is gzip-compressed, and what is inside is no initial RAM disk (cpio).", "Unpack it first (gunzip).");
+            return Unpacked(head) is not { } inside || IsCpio(inside) ? true : throw Refused("The file is gzip-compressed, and what is inside is no initial RAM disk (cpio).", "Unpack it first (gunzip).");
         return IsCpio(head) || Starts(head, [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]) || Starts(head, [0x28, 0xB5, 0x2F, 0xFD]) || Starts(head, [0x02, 0x21, 0x4C, 0x18])
             || Starts(head, [0x5D, 0x00, 0x00]) || Starts(head, [0x89, 0x4C, 0x5A, 0x4F]);
     }
 
     private static bool IsCpio(byte[] head) => Starts(head, "070701"u8) || Starts(head, "070702"u8);
 
-    /// <summary>The first bytes of a gzip stream, of which only the head is at hand; empty when it is damaged.</summary>
-    private static byte[] Unpacked(byte[] head)
+    /// <summary>The first bytes of a gzip stream, of which only the head is at hand; null when they cannot be unpacked.</summary>
+    private static byte[]? Unpacked(byte[] head)
     {
         try
         {
@@ -95,7 +95,7 @@ internal static class ImageInspector
         }
         catch (InvalidDataException)
         {
-            return [];
+            return null;
         }
     }
 

@@ -228,7 +228,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     private MachineEnded Ended()
     {
         var code = process.ExitCode;
-        var end = expected is { } known && (code is null or 0 || known is MachineEnd.Quit or MachineEnd.HostSignal or MachineEnd.Saved) ? known : expected ?? MachineEnd.Crashed;
+        var end = expected is { } known && (code is null or 0 || known is MachineEnd.Quit or MachineEnd.HostSignal or MachineEnd.Saved) ? known : MachineEnd.Crashed;
         var reason = end switch
         {
             MachineEnd.GuestPowerOff => "The guest powered itself off.",

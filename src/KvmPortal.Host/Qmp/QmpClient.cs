@@ -176,6 +176,8 @@ internal sealed class QmpClient : IAsyncDisposable
         finally
         {
             await ended.CancelAsync();
+            // A peer that talks rubbish must see the end too, or it would block on a socket that nobody reads.
+            await stream.DisposeAsync();
             events.Writer.TryComplete();
             foreach (var (_, answer) in waiting)
                 answer.TrySetCanceled();

@@ -60,7 +60,7 @@ internal sealed class SerialConsole(MachineSpec spec)
         lock (_gate)
         {
             Advance(uptime);
-            var from = Math.Max(offset, _start);
+            var from = Math.Clamp(offset, _start, _start + _length);
             var count = (int)Math.Min(ChunkBytes, _start + _length - from);
             if (count > 0)
                 return (new SerialChunk(from, _history.AsSpan((int)(from - _start), count).ToArray()), null, null);

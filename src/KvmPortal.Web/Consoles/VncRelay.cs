@@ -81,12 +81,15 @@ public static class VncRelay
 
 /// <summary>
 /// Lets pass what a viewer needs (RFC 6143: handshake, SetPixelFormat, SetEncodings, FramebufferUpdateRequest, and the extensions that noVNC uses to ask for
-/// frames) and drops keys, pointer and clipboard. An unknown message ends the connection, because its length is not known.
+/// frames) and drops keys, pointer, clipboard and resizing. An unknown message ends the connection, because its length is not known. So does a handshake of
+/// another length (RFB 3.3, other security types): a viewer could hide keys behind the difference.
 /// </summary>
 internal sealed class ViewOnlyFilter
 {
     private const int MostMessage = 1 << 20;
+    private static readonly byte[][] Versions = [.. new[] { "RFB 003.007\n", "RFB 003.008\n" }.Select(System.Text.Encoding.ASCII.GetBytes)];
     private readonly List<byte> held = [];
+    private readonly List<byte> opened = [];
     // Client side of the handshake with security type None: 12 bytes version, 1 byte type, 1 byte shared flag.
     private int handshake = 14;
 
@@ -96,6 +99,8 @@ internal sealed class ViewOnlyFilter
         var opening = Math.Min(handshake, bytes.Length);
         passed.AddRange(bytes[..opening]);
         handshake -= opening;
+        if (opening > 0)
+            Check(bytes[..opening]);
         held.AddRange(bytes[opening..]);
         while (Length() is { } length && held.Count >= length)
         {
@@ -107,6 +112,14 @@ internal sealed class ViewOnlyFilter
         return held.Count > MostMessage ? throw new InvalidDataException("A message of the viewer is too long.") : passed.ToArray();
     }
 
+    private void Check(ReadOnlySpan<byte> opening)
+    {
+        opened.AddRange(opening);
+        var version = opened.Take(12).ToArray();
+        if (!Versions.Any(v => v.AsSpan().StartsWith(version)) || opened is { Count: > 12 } && opened[12] != 1)
+            throw new InvalidDataException("The viewer opens in a way that a viewing console does not take.");
+    }
+
     /// <summary>Length of the message at the front; null when too little of it is there.</summary>
     private int? Length() => held.Count == 0 ? null : held[0] switch
     {
@@ -115,10 +128,15 @@ internal sealed class ViewOnlyFilter
         3 => 10,
         4 => 8,
         5 => 6,
-        6 => held.Count < 8 ? null : 8 + Math.Abs(held[4] << 24 | held[5] << 16 | held[6] << 8 | held[7]),
+        6 => held.Count < 8 ? null : 8 + ClipboardBytes(held[4] << 24 | held[5] << 16 | held[6] << 8 | held[7]),
         150 => 10,
+        250 => 4,
+        251 => held.Count < 8 ? null : 8 + 16 * held[6],
         248 => held.Count < 9 ? null : 9 + held[8],
         255 => held.Count < 2 ? null : held[1] == 0 ? 12 : 4,
         _ => throw new InvalidDataException("The viewer sent a message of an unknown kind."),
     };
+
+    /// <summary>A negative length announces the extended clipboard.</summary>
+    private static int ClipboardBytes(int announced) => announced is > -MostMessage and < MostMessage ? Math.Abs(announced) : throw new InvalidDataException("A message of the viewer is too long.");
 }

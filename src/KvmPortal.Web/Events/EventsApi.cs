@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Vms;
@@ -21,8 +20,11 @@ internal static class EventsApi
     /// Server-sent events after `Last-Event-ID` or `?since=` (0: all that are kept; neither: new ones only). A gap is announced as an event of type `gap`.
     /// With `Accept: application/json`: a page, newest first.
     /// </summary>
-    private static async Task StreamAsync(HttpContext context, PortalEvents events, CancellationToken ct)
+    private static async Task StreamAsync(HttpContext context, PortalEvents events, IHostApplicationLifetime life, CancellationToken aborted)
     {
+        // A stream has no end of its own: without this the portal would wait for every reader when it stops.
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(aborted, life.ApplicationStopping);
+        var ct = ends.Token;
         if (context.Request.Headers.Accept.ToString().Contains("application/json", StringComparison.OrdinalIgnoreCase))
         {
             var page = await events.ListAsync(context.Caller(), context.Request.ListQuery(), null, ct);
@@ -32,24 +34,18 @@ internal static class EventsApi
 
         long? since = long.TryParse(context.Request.Headers["Last-Event-ID"], NumberStyles.None, CultureInfo.InvariantCulture, out var last) ? last
             : context.Request.Query.ContainsKey("since") ? context.Request.Offset("since") : null;
+        // Watching begins before the client learns that it is connected: what it causes afterwards is not missed.
+        var watching = events.WatchAsync(context.Caller(), since, ct);
         context.Response.ContentType = "text/event-stream";
         context.Response.Headers.CacheControl = "no-cache";
-        await context.Response.WriteAsync(": connected\n\n", ct);
-        await context.Response.Body.FlushAsync(ct);
+        context.Response.Headers["X-Accel-Buffering"] = "no";
         try
         {
-            await foreach (var item in events.WatchAsync(context.Caller(), since, ct))
-            {
-                var text = item.Event is { } e
-                    ? $"id: {e.Seq}\nevent: {e.Type}\ndata: {JsonSerializer.Serialize(e, PortalJson.Options)}\n\n"
-                    : $"id: {item.To}\nevent: gap\ndata: {JsonSerializer.Serialize(new { item.From, item.To }, PortalJson.Options)}\n\n";
-                await context.Response.WriteAsync(text, ct);
-                await context.Response.Body.FlushAsync(ct);
-            }
+            await EventStream.SendAsync(context.Response, watching, ct);
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            // The reader left.
+            // The reader left, or the portal stops: it comes back with Last-Event-ID.
         }
     }
 

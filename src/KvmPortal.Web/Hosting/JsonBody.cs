@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Unicode;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 
@@ -10,6 +11,10 @@ namespace KvmPortal.Web.Hosting;
 internal static class JsonBody
 {
     private const int MostBytes = 1 << 20;
+    private const string NotText = "A text in the body is not valid Unicode.";
+
+    // Stored JSON may lack what a newer version added; what comes from outside may not.
+    private static readonly JsonSerializerOptions Strict = new(PortalJson.Options) { RespectRequiredConstructorParameters = true };
 
     public static async Task<T> ReadAsync<T>(HttpRequest request, CancellationToken ct) => Parse<T>(await BytesAsync(request, ct));
 
@@ -25,11 +30,18 @@ internal static class JsonBody
         var bytes = await BytesAsync(request, ct);
         try
         {
-            return JsonNode.Parse(bytes, null, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false }) as JsonObject ?? throw Wrong("", "An object is needed.");
+            var read = JsonNode.Parse(bytes, null, new JsonDocumentOptions { MaxDepth = 32, AllowDuplicateProperties = false }) as JsonObject ?? throw Wrong("", "An object is needed.");
+            // Nodes are read lazily: half of a surrogate pair shows only when it is written.
+            JsonSerializer.SerializeToUtf8Bytes(read);
+            return read;
         }
         catch (JsonException e)
         {
             throw Wrong("", $"This is not JSON: {Plain(e)}");
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException)
+        {
+            throw Wrong("", NotText);
         }
     }
 
@@ -39,11 +51,19 @@ internal static class JsonBody
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(bytes, PortalJson.Options) ?? throw Wrong("", "null is not allowed here.");
+            return JsonSerializer.Deserialize<T>(bytes, Strict) ?? throw Wrong("", "null is not allowed here.");
+        }
+        catch (JsonException e) when (e.Message.Contains("missing required properties", StringComparison.Ordinal))
+        {
+            throw Missing(Pointer(e.Path), e.Message[e.Message.IndexOf(':', StringComparison.Ordinal)..].Split('\'').Where((_, i) => i % 2 == 1));
         }
         catch (JsonException e)
         {
             throw Wrong(Pointer(e.Path), Plain(e));
+        }
+        catch (InvalidOperationException)
+        {
+            throw Wrong("", NotText);
         }
     }
 
@@ -63,6 +83,8 @@ internal static class JsonBody
             buffer.Write(chunk, 0, read);
         }
 
+        if (!Utf8.IsValid(buffer.GetBuffer().AsSpan(0, (int)buffer.Length)))
+            throw Wrong("", "The body is not valid UTF-8.");
         return buffer.Length > 0 || allowEmpty ? buffer.ToArray() : throw Wrong("", "A JSON body is needed.");
     }
 
@@ -83,9 +105,13 @@ internal static class JsonBody
         var text = e.Message.Split(" Path:")[0];
         if (text.Contains("could not be mapped to any .NET member", StringComparison.Ordinal))
             return $"There is no member \"{text.Split('\'')[1]}\".";
-        if (text.Contains("missing required properties", StringComparison.Ordinal))
-            return $"Missing: {text[(text.LastIndexOf(':') + 1)..].Trim().TrimEnd('.')}.";
         return text.Contains("could not be converted", StringComparison.Ordinal) || text.Contains("KvmPortal", StringComparison.Ordinal) ? "The value is of the wrong type or not one of those allowed." : text;
+    }
+
+    private static PortalException Missing(string pointer, IEnumerable<string> names)
+    {
+        var problems = names.Select(n => new Problem($"{pointer}/{n}", "required", $"The member {n} is missing.")).ToList();
+        return new PortalException(ErrorCode.Malformed, string.Join(' ', problems.Select(p => p.Message))) { Problems = problems };
     }
 
     private static PortalException Wrong(string pointer, string message) => new(ErrorCode.Malformed, message) { Problems = [new Problem(pointer, "invalid-json", message)] };

@@ -16,6 +16,7 @@ internal static class OpenApi
                 swagger.IncludeXmlComments(file);
             swagger.AddSecurityDefinition("token", new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A personal access token." });
             swagger.AddSecurityRequirement(document => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] });
+            swagger.OperationFilter<OpenApiConventions>();
             swagger.CustomSchemaIds(SchemaName);
         });
         return services;

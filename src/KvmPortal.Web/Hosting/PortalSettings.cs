@@ -17,6 +17,9 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
     /// <summary>Throws <see cref="PortalException"/> with the key and what would be right.</summary>
     public static PortalSettings Read(IConfiguration configuration)
     {
+        foreach (var child in new[] { "Engine", "Host", "Consoles" }.SelectMany(section => configuration.GetSection(section).GetChildren()))
+            if (!Keys.Contains(child.Path, StringComparer.OrdinalIgnoreCase))
+                throw new PortalException(ErrorCode.Invalid, $"There is no setting {child.Path}. There are: {string.Join(", ", Keys)}.");
         var data = Path.GetFullPath(configuration["data"] ?? "data");
         var simulated = configuration["simulated"] is null ? (int?)null : Number(configuration, "simulated", 0, 0, 100_000);
         return new PortalSettings(
@@ -31,7 +34,13 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
     }
 
     /// <summary>Short, because a unix socket's path ends at 107 bytes, and unique to the data directory.</summary>
-    private static string DefaultRunRoot(string data) => $"/run/kvmportal/{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data)))[..8]}";
+    private static string DefaultRunRoot(string data)
+    {
+        var own = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(data)))[..8];
+        // Only root can write below /run.
+        return Environment.IsPrivilegedProcess ? $"/run/kvmportal/{own}"
+            : Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } session && Directory.Exists(session) ? $"{session}/kvmportal/{own}" : Path.Combine(data, "run");
+    }
 
     private static int Number(IConfiguration configuration, string key, int fallback, int least, int most)
     {

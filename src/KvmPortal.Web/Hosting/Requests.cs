@@ -3,6 +3,8 @@ using System.Security.Claims;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Web.Jobs;
 
 namespace KvmPortal.Web.Hosting;
 
@@ -18,7 +20,13 @@ internal static class Requests
         return new Caller(id, user.Identity?.Name ?? "", door, context.TraceIdentifier);
     }
 
-    public static bool DryRun(this HttpRequest request) => request.Query["dryRun"] == "true";
+    /// <summary>`?dryRun=true`. Anything but true or false is refused: who asks for a dry run must never get the real one.</summary>
+    public static bool DryRun(this HttpRequest request) => request.Query["dryRun"].FirstOrDefault() switch
+    {
+        null or "false" => false,
+        "true" when request.Query["dryRun"].Count == 1 => true,
+        _ => throw Invalid("dryRun", "Give true or false."),
+    };
 
     public static ListQuery ListQuery(this HttpRequest request)
     {
@@ -37,6 +45,15 @@ internal static class Requests
         return null;
     }
 
+    /// <summary>The ended job, or the running one after as long as the request prefers to wait; says in the answer that the preference was honoured.</summary>
+    public static async Task<JobView> WaitedAsync(this HttpContext context, JobOperations jobs, JobView job)
+    {
+        if (context.Request.PreferWait() is not { } wait)
+            return job;
+        context.Response.Headers["Preference-Applied"] = string.Create(CultureInfo.InvariantCulture, $"wait={(int)wait.TotalSeconds}");
+        return await JobsApi.WaitAsync(context, jobs, job.Id, wait);
+    }
+
     /// <summary>`If-Match`: the version, or null for `*`. Missing: 428.</summary>
     public static int? IfMatch(this HttpRequest request)
     {
@@ -48,6 +65,10 @@ internal static class Requests
         return int.TryParse(text.Trim('"'), NumberStyles.None, CultureInfo.InvariantCulture, out var version) ? version
             : throw new PortalException(ErrorCode.Stale, "If-Match does not name a version of this object.");
     }
+
+    /// <summary>Ends with the request and with the portal: who waits must not hold up its stop.</summary>
+    public static CancellationTokenSource UntilStopping(this HttpContext context) =>
+        CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
 
     public static int Seconds(this HttpRequest request, string name, int fallback, int most)
     {
@@ -74,7 +95,7 @@ internal static class Requests
             throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d.");
         return unit switch
         {
-            's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(count), 'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
+            's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(Math.Min(count, 240_000)), 'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
             _ => throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d."),
         };
     }

@@ -21,7 +21,10 @@ internal static class HostsApi
     private static async Task<ItemList<HostView>> ListAsync(HttpContext context, HostOperations hosts, CancellationToken ct) => new([await hosts.GetAsync(context.Caller(), ct)]);
 
     /// <summary>One host, by id, name, or `local`.</summary>
-    private static async Task<HostView> GetAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
+    private static Task<HostView> GetAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct) => FindAsync(context, hosts, id, ct);
+
+    /// <summary>The host of this id or name. Throws NotFound.</summary>
+    public static async Task<HostView> FindAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
     {
         var host = await hosts.GetAsync(context.Caller(), ct);
         return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
@@ -30,7 +33,7 @@ internal static class HostsApi
     /// <summary>Tries (again) whether KVM can run a guest, as a job.</summary>
     private static async Task<IResult> ProveAsync(HttpContext context, HostOperations hosts, JobOperations jobs, string id, CancellationToken ct)
     {
-        await GetAsync(context, hosts, id, ct);
+        await FindAsync(context, hosts, id, ct);
         return await JobsApi.AnswerAsync(context, jobs, await hosts.ProveAcceleratorAsync(context.Caller(), ct), ct);
     }
 }

@@ -42,6 +42,9 @@ internal static class ImagesApi
 
     private static async Task<IResult> TakeAsync(HttpContext context, ImageOperations images, string name, CancellationToken ct)
     {
+        // Any type is the file as it is, but a form would be stored with its wrapping.
+        if (context.Request.ContentType?.StartsWith("multipart/", StringComparison.OrdinalIgnoreCase) == true)
+            throw new BadHttpRequestException("Multipart.", StatusCodes.Status415UnsupportedMediaType);
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } limit)
             limit.MaxRequestBodySize = null;
         ImageKind? kind = null;
@@ -56,6 +59,8 @@ internal static class ImagesApi
     private static async Task<IResult> RegisterAsync(HttpContext context, ImageOperations images, JobOperations jobs, CancellationToken ct)
     {
         var request = await JsonBody.ReadAsync<RegisterImageRequest>(context.Request, ct);
+        if (context.Request.DryRun())
+            return Results.Json(PlanResponse.From(await images.PlanRegisterAsync(context.Caller(), request.Name, request.Path, ct)), PortalJson.Options);
         return await JobsApi.AnswerAsync(context, jobs, (await images.RegisterAsync(context.Caller(), request.Name, request.Path, ct)).Job, ct);
     }
 

@@ -21,15 +21,23 @@ internal static class JobsApi
     public static async Task<IResult> AnswerAsync(HttpContext context, JobOperations jobs, JobView job, CancellationToken ct)
     {
         context.Response.Headers.Location = $"/api/v1/jobs/{job.Id}";
-        if (context.Request.PreferWait() is { } wait)
-        {
-            context.Response.Headers["Preference-Applied"] = $"wait={(int)wait.TotalSeconds}";
-            job = await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
-            if (job.State is not (JobState.Queued or JobState.Running))
-                return Results.Json(JobResponse.From(job), PortalJson.Options);
-        }
+        job = await context.WaitedAsync(jobs, job);
+        var ended = context.Request.PreferWait() is not null && job.State is not (JobState.Queued or JobState.Running);
+        return Results.Json(JobResponse.From(job), PortalJson.Options, statusCode: ended ? 200 : 202);
+    }
 
-        return Results.Json(JobResponse.From(job), PortalJson.Options, statusCode: 202);
+    /// <summary>Waits, but not longer than the portal lives: a stop then answers with the job as it is.</summary>
+    public static async Task<JobView> WaitAsync(HttpContext context, JobOperations jobs, JobId id, TimeSpan wait)
+    {
+        using var ends = context.UntilStopping();
+        try
+        {
+            return await jobs.WaitAsync(context.Caller(), id, wait, ends.Token);
+        }
+        catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+        {
+            return await jobs.GetAsync(context.Caller(), id, context.RequestAborted);
+        }
     }
 
     /// <summary>Jobs, newest first. `filter`: `state = failed and kind = start-vm and target = web-1`; `state = active` for queued and running.</summary>
@@ -43,7 +51,7 @@ internal static class JobsApi
     private static async Task<JobResponse> GetAsync(HttpContext context, JobOperations jobs, string id, CancellationToken ct)
     {
         var wait = context.Request.Seconds("wait", 0, 300);
-        return JobResponse.From(wait > 0 ? await jobs.WaitAsync(context.Caller(), Parse(id), TimeSpan.FromSeconds(wait), ct) : await jobs.GetAsync(context.Caller(), Parse(id), ct));
+        return JobResponse.From(wait > 0 ? await WaitAsync(context, jobs, Parse(id), TimeSpan.FromSeconds(wait)) : await jobs.GetAsync(context.Caller(), Parse(id), ct));
     }
 
     /// <summary>Log lines after line `after`.</summary>
@@ -51,8 +59,12 @@ internal static class JobsApi
         new(await jobs.LogAsync(context.Caller(), Parse(id), (int)Math.Min(int.MaxValue, context.Request.Offset("after")), ct));
 
     /// <summary>Asks a job to stop; what it did is undone.</summary>
-    private static async Task<IResult> CancelAsync(HttpContext context, JobOperations jobs, string id, CancellationToken ct) =>
-        await AnswerAsync(context, jobs, await jobs.CancelAsync(context.Caller(), Parse(id), ct), ct);
+    private static async Task<IResult> CancelAsync(HttpContext context, JobOperations jobs, string id, CancellationToken ct)
+    {
+        if (context.Request.DryRun())
+            throw Requests.Invalid("dryRun", "A cancel cannot be tried: what is undone depends on the step that it meets.");
+        return await AnswerAsync(context, jobs, await jobs.CancelAsync(context.Caller(), Parse(id), ct), ct);
+    }
 
     private static JobId Parse(string id) => JobId.TryParse(id, null, out var job) ? job : throw PortalException.NotFound("job", id.Length > 64 ? id[..64] : id);
 }

@@ -1,6 +1,8 @@
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Metrics;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Web.Hosting;
+using KvmPortal.Web.Hosts;
 
 namespace KvmPortal.Web.Metrics;
 
@@ -23,7 +25,11 @@ internal static class MetricsApi
     }
 
     /// <summary>The same for the host.</summary>
-    private static Task<MetricsRange<HostPoint>> HostAsync(HttpContext context, MetricsQueries metrics, string id, CancellationToken ct) => metrics.HostRangeAsync(Window(context), Step(context), ct);
+    private static async Task<MetricsRange<HostPoint>> HostAsync(HttpContext context, HostOperations hosts, MetricsQueries metrics, string id, CancellationToken ct)
+    {
+        await HostsApi.FindAsync(context, hosts, id, ct);
+        return await metrics.HostRangeAsync(Window(context), Step(context), ct);
+    }
 
     private static async Task PrometheusAsync(HttpContext context, MetricsQueries metrics, CancellationToken ct)
     {

@@ -51,8 +51,8 @@ internal static class VmsApi
             return Plan(await vms.PlanCreateAsync(context.Caller(), definition, start, ct));
         var made = await vms.CreateAsync(context.Caller(), definition, start, ct);
         var job = made.Job;
-        if (job is not null && context.Request.PreferWait() is { } wait)
-            job = await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
+        if (job is not null)
+            job = await context.WaitedAsync(jobs, job);
         var vm = job is null ? made.Vm : await vms.GetAsync(context.Caller(), made.Vm.Id, ct);
         context.Response.Headers.Location = $"/api/v1/vms/{vm.Id}";
         return Answer(context, VmResponse.From(vm, job is null ? null : JobResponse.From(job)), 201);
@@ -90,8 +90,8 @@ internal static class VmsApi
             return Plan(await vms.PlanReplaceAsync(context.Caller(), id, definition, version, ct));
         var changed = await vms.ReplaceAsync(context.Caller(), id, definition, version, ct);
         var job = changed.Job;
-        if (job is not null && context.Request.PreferWait() is { } wait)
-            job = await jobs.WaitAsync(context.Caller(), job.Id, wait, ct);
+        if (job is not null)
+            job = await context.WaitedAsync(jobs, job);
         return Answer(context, VmResponse.From(job is null ? changed.Vm : await vms.GetAsync(context.Caller(), id, ct), job is null ? null : JobResponse.From(job)), 200);
     }
 

@@ -1,161 +1,155 @@
-using System.Diagnostics;
+using System.Buffers.Binary;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 
 namespace KvmPortal.Host.Tests.Images;
 
-/// <summary>The first look at a file from outside: every trick is refused by its name, and what is sound passes.</summary>
 public sealed class ImageInspectorTests
 {
-    public static TheoryData<string> HostileFiles => [.. ImageCorpus.Hostile.Keys];
+    private static readonly (string Name, string Says, Func<byte[]> Make)[] Bad =
+    [
+        ("empty", "empty", () => []),
+        ("odd size", "multiple of 512", () => new byte[1000]),
+        ("version 1", "version 1", () => Qcow2(b => U32(b, 4, 1))),
+        ("version 4", "version 4", () => Qcow2(b => U32(b, 4, 4))),
+        ("backing file", "/etc/shadow", () => Qcow2(b => Backing(b, "/etc/shadow"))),
+        ("json backing", "json:", () => Qcow2(b => Backing(b, "json:{\"driver\":\"file\"}"))),
+        ("backing size without offset", "backing file", () => Qcow2(b => U32(b, 16, 5))),
+        ("backing offset outside", "backing file", () => Qcow2(b => U64(b, 8, ulong.MaxValue))),
+        ("data file bit", "external data file", () => Qcow2(b => U64(b, 72, 4))),
+        ("data file name", "external data file", () => Qcow2(b => Extension(b, 0x44415441, 8))),
+        ("backing format", "format of a backing file", () => Qcow2(b => Extension(b, 0xE2792ACA, 8))),
+        ("extension length", "impossible length", () => Qcow2(b => Extension(b, 0x1234, 0xFFFFFFF8))),
+        ("extensions without end", "4 KiB", () => Qcow2(b => Extension(b, 0x1234, 60000))),
+        ("dirty", "dirty", () => Qcow2(b => U64(b, 72, 1))),
+        ("corrupt", "corrupt", () => Qcow2(b => U64(b, 72, 2))),
+        ("unknown bit", "unknown incompatible", () => Qcow2(b => U64(b, 72, 32))),
+        ("highest unknown bit", "unknown incompatible", () => Qcow2(b => U64(b, 72, 1UL << 63))),
+        ("AES", "encrypted", () => Qcow2(b => U32(b, 32, 1))),
+        ("LUKS inside", "encrypted", () => Qcow2(b => U32(b, 32, 2))),
+        ("snapshots", "snapshots", () => Qcow2(b => U32(b, 60, 1))),
+        ("cluster bits 8", "cluster size", () => Qcow2(b => U32(b, 20, 8))),
+        ("cluster bits 22", "cluster size", () => Qcow2(b => U32(b, 20, 22))),
+        ("cluster bits 2^32-1", "cluster size", () => Qcow2(b => U32(b, 20, uint.MaxValue))),
+        ("size 0", "size 0", () => Qcow2(b => U64(b, 24, 0))),
+        ("size 2^62", "64 TiB", () => Qcow2(b => U64(b, 24, 1UL << 62))),
+        ("L1 too small", "L1 table has 0", () => Qcow2(b => U32(b, 36, 0))),
+        ("L1 huge", "L1 table has", () => Qcow2(b => U32(b, 36, uint.MaxValue))),
+        ("L1 outside", "L1 table lies outside", () => Qcow2(b => U64(b, 40, 1UL << 40))),
+        ("L1 not aligned", "L1 table lies outside", () => Qcow2(b => U64(b, 40, 196609))),
+        ("L1 at 0", "L1 table lies outside", () => Qcow2(b => U64(b, 40, 0))),
+        ("refcount outside", "refcount table lies outside", () => Qcow2(b => U64(b, 48, 1UL << 40))),
+        ("refcount clusters 0", "refcount table has an impossible", () => Qcow2(b => U32(b, 56, 0))),
+        ("refcount clusters huge", "refcount table has an impossible", () => Qcow2(b => U32(b, 56, uint.MaxValue))),
+        ("refcount order", "refcount width", () => Qcow2(b => U32(b, 96, 7))),
+        ("header length 100", "header length", () => Qcow2(b => U32(b, 100, 100))),
+        ("header length huge", "header length", () => Qcow2(b => U32(b, 100, uint.MaxValue))),
+        ("cut at 4", "cut off", () => Qcow2(_ => { })[..4]),
+        ("cut at 71", "cut off", () => Qcow2(_ => { })[..71]),
+        ("cut before L1", "lies outside", () => Qcow2(_ => { })[..65536]),
+        ("vmdk", "vmdk", () => Sectors("KDMV"u8)),
+        ("vmdk descriptor", "vmdk descriptor", () => Sectors("# Disk DescriptorFile\nRW 63 FLAT \"/etc/shadow\" 0\n"u8)),
+        ("vdi", "vdi", () => At(64, [0x7F, 0x10, 0xDA, 0xBE])),
+        ("vhd header", "vhd", () => Sectors("conectix"u8)),
+        ("vhd footer", "vhd", () => At(65536 - 512, "conectix"u8)),
+        ("vhdx", "vhdx", () => Sectors("vhdxfile"u8)),
+        ("qed", "qed", () => Sectors("QED\0"u8)),
+        ("luks", "luks", () => Sectors([0x4C, 0x55, 0x4B, 0x53, 0xBA, 0xBE])),
+        ("parallels", "parallels", () => Sectors("WithoutFreeSpace"u8)),
+        ("bochs", "bochs", () => Sectors("Bochs Virtual HD Image"u8)),
+        ("polyglot", "polyglot", () => Qcow2(b => "\u0001CD001\u0001"u8.CopyTo(b.AsSpan(32768)))),
+    ];
 
-    public static TheoryData<string> GoodFiles => [.. ImageCorpus.Good.Keys];
+    public static TheoryData<string> Names => [.. Bad.Select(b => b.Name)];
 
     [Theory]
-    [MemberData(nameof(HostileFiles))]
-    public void A_hostile_file_is_refused_with_the_name_of_its_trick(string name)
+    [MemberData(nameof(Names))]
+    public void A_bad_image_is_refused_by_the_name_of_its_trick(string name)
     {
-        var (make, says) = ImageCorpus.Hostile[name];
+        var (_, says, make) = Bad.Single(b => b.Name == name);
         var refused = Assert.Throws<HostException>(() => ImageInspector.Inspect(new MemoryStream(make()), null));
         Assert.Equal(HostError.ImageRefused, refused.Error);
         Assert.Contains(says, refused.Message, StringComparison.Ordinal);
-        Assert.DoesNotContain(refused.Message, char.IsControl);
-    }
-
-    [Theory]
-    [MemberData(nameof(GoodFiles))]
-    public void A_sound_file_is_recognised(string name)
-    {
-        var (make, kind, size) = ImageCorpus.Good[name];
-        Assert.Equal(new ImageInspection(kind, size), ImageInspector.Inspect(new MemoryStream(make()), kind));
-    }
-
-    [Theory]
-    [MemberData(nameof(GoodFiles))]
-    public void A_declaration_that_does_not_match_is_refused(string name)
-    {
-        var (make, kind, _) = ImageCorpus.Good[name];
-        foreach (var other in Enum.GetValues<ImageKind>().Where(k => k != kind))
-        {
-            var refused = Assert.Throws<HostException>(() => ImageInspector.Inspect(new MemoryStream(make()), other));
-            Assert.Contains($"declared as {other.ToString().ToLowerInvariant()}", refused.Message, StringComparison.Ordinal);
-        }
-    }
-
-    /// <summary>Our idea of the format is qemu-img's: what it makes with any of its options passes.</summary>
-    [Theory]
-    [InlineData("compat=v3")]
-    [InlineData("compat=0.10")]
-    [InlineData("cluster_size=512")]
-    [InlineData("cluster_size=4096")]
-    [InlineData("cluster_size=2M")]
-    [InlineData("extended_l2=on,cluster_size=128k")]
-    [InlineData("extended_l2=on,cluster_size=16k")]
-    [InlineData("lazy_refcounts=on")]
-    [InlineData("refcount_bits=1")]
-    [InlineData("refcount_bits=64")]
-    [InlineData("preallocation=metadata")]
-    [InlineData("compression_type=zstd")]
-    public async Task What_qemu_img_makes_is_accepted(string options)
-    {
-        using var folder = new Qemu.ScratchFolder();
-        await Tools.RunAsync("qemu-img", "create", "-q", "-f", "qcow2", "-o", options, folder.In("a"), "100M");
-        await Tools.RunAsync("qemu-io", "-f", "qcow2", "-c", "write -P 7 90M 3M", folder.In("a"));
-        await using var file = File.OpenRead(folder.In("a"));
-        Assert.Equal(new ImageInspection(ImageKind.Qcow2, 100 << 20), ImageInspector.Inspect(file, ImageKind.Qcow2));
     }
 
     [Fact]
-    public async Task What_qemu_img_makes_and_is_cut_off_is_refused()
+    public void Good_files_are_what_they_are_and_nothing_else_that_is_declared()
     {
-        using var folder = new Qemu.ScratchFolder();
-        await Tools.RunAsync("qemu-img", "create", "-q", "-f", "qcow2", folder.In("a"), "10G");
-        for (var gib = 0; gib < 8; gib++)
-            await Tools.RunAsync("qemu-io", "-f", "qcow2", "-c", $"write -P 7 {gib}G 1M", folder.In("a"));
-        await using var file = new FileStream(folder.In("a"), FileMode.Open);
-        ImageInspector.Inspect(file, null);
-        foreach (var share in (double[])[0.8, 0.5, 0.2, 0.01])
+        (ImageKind, byte[])[] good =
+        [
+            (ImageKind.Qcow2, Qcow2(_ => { })), (ImageKind.Raw, new byte[65536]), (ImageKind.Iso, At(32768, "\u0001CD001\u0001"u8)), (ImageKind.Initrd, Sectors([0x1F, 0x8B])),
+            (ImageKind.Kernel, At(0x1FE, [0x55, 0xAA, 0, 0, .. "HdrS"u8])),
+        ];
+        foreach (var (kind, bytes) in good)
         {
-            file.SetLength((long)(file.Length * share) & ~511);
-            Assert.Contains("outside of the file", Assert.Throws<HostException>(() => ImageInspector.Inspect(file, null)).Message, StringComparison.Ordinal);
+            Assert.Equal(kind, ImageInspector.Inspect(new MemoryStream(bytes), kind).Kind);
+            foreach (var other in Enum.GetValues<ImageKind>().Where(k => k != kind))
+                Assert.Contains("declared", Assert.Throws<HostException>(() => ImageInspector.Inspect(new MemoryStream(bytes), other)).Message, StringComparison.Ordinal);
         }
     }
 
     [Fact]
-    public async Task An_overlay_and_an_external_data_file_of_qemu_img_are_refused()
+    public void Random_damage_throws_nothing_but_a_refusal()
     {
-        using var folder = new Qemu.ScratchFolder();
-        await Tools.RunAsync("qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/shadow", "-F", "raw", folder.In("overlay"), "1G");
-        await Tools.RunAsync("qemu-img", "create", "-q", "-f", "qcow2", "-o", $"data_file={folder.In("data")}", folder.In("external"), "1G");
-        await using var overlay = File.OpenRead(folder.In("overlay"));
-        await using var external = File.OpenRead(folder.In("external"));
-        Assert.Contains("backing file (/etc/shadow)", Assert.Throws<HostException>(() => ImageInspector.Inspect(overlay, null)).Message, StringComparison.Ordinal);
-        Assert.Contains("external data file", Assert.Throws<HostException>(() => ImageInspector.Inspect(external, null)).Message, StringComparison.Ordinal);
-    }
-
-    /// <summary>The work depends on the headers, not on the size: a file of 10 TiB costs a few KiB.</summary>
-    [Fact]
-    public void A_huge_sparse_file_is_not_read()
-    {
-        using var folder = new Qemu.ScratchFolder();
-        using var file = new FileStream(folder.In("huge"), FileMode.Create, FileAccess.ReadWrite);
-        file.SetLength(10L << 40);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        var watch = Stopwatch.StartNew();
-        Assert.Equal(new ImageInspection(ImageKind.Raw, 10L << 40), ImageInspector.Inspect(file, ImageKind.Raw));
-        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 64 << 10);
-        Assert.True(watch.Elapsed < TimeSpan.FromSeconds(1), $"It took {watch.Elapsed}.");
-    }
-
-    /// <summary>Whatever the bytes: an answer or a refusal, soon, and reads that stay in bounds.</summary>
-    [Fact]
-    public void Random_changes_never_break_the_parser()
-    {
-        var seeds = ImageCorpus.Hostile.Values.Select(h => h.Make()).Concat(ImageCorpus.Good.Values.Select(g => g.Make())).ToArray();
-        var random = new Random(20);
-        var watch = Stopwatch.StartNew();
-        var accepted = 0;
-        for (var run = 0; run < 10_000; run++)
+        var random = new Random(4711);
+        var good = Qcow2(_ => { });
+        for (var i = 0; i < 5000; i++)
         {
-            var seed = seeds[random.Next(seeds.Length)];
-            var file = seed.AsSpan(0, random.Next(4) == 0 ? random.Next(seed.Length + 1) : seed.Length).ToArray();
-            for (var changes = random.Next(1, 8); changes > 0 && file.Length > 0; changes--)
-                Change(random, file);
+            var bytes = good[..(i % 3 == 0 ? random.Next(good.Length) : good.Length)];
+            for (var n = random.Next(1, 9); n > 0 && bytes.Length > 4; n--)
+                bytes[random.Next(4, Math.Min(bytes.Length, 160))] = (byte)random.Next(256);
             try
             {
-                var found = ImageInspector.Inspect(new MemoryStream(file), null);
-                Assert.InRange(found.VirtualSizeBytes, 1, 64L << 40);
-                accepted++;
+                ImageInspector.Inspect(new MemoryStream(bytes), null);
             }
-            catch (HostException e) when (e.Error == HostError.ImageRefused)
+            catch (HostException e)
             {
-                Assert.NotEmpty(e.Message);
+                Assert.Equal(HostError.ImageRefused, e.Error);
             }
         }
-
-        Assert.InRange(accepted, 100, 9_900);
-        Assert.True(watch.Elapsed < TimeSpan.FromMinutes(1), $"It took {watch.Elapsed}.");
     }
 
-    /// <summary>Mostly in the header, where it hurts; often with values at the edges.</summary>
-    private static void Change(Random random, byte[] file)
+    /// <summary>A version 3 image of 1 MiB with 64 KiB clusters: header, refcount table, refcount block, L1 table.</summary>
+    private static byte[] Qcow2(Action<byte[]> spoil)
     {
-        var at = random.Next(Math.Min(file.Length, random.Next(3) == 0 ? file.Length : 160));
-        var bytes = file.AsSpan(at, Math.Min(random.Next(1, 9), file.Length - at));
-        switch (random.Next(4))
-        {
-            case 0:
-                bytes.Fill(0xFF);
-                break;
-            case 1:
-                bytes.Clear();
-                break;
-            case 2:
-                bytes[0] ^= (byte)(1 << random.Next(8));
-                break;
-            default:
-                random.NextBytes(bytes);
-                break;
-        }
+        var b = new byte[4 * 65536];
+        U32(b, 0, 0x514649FB);
+        U32(b, 4, 3);
+        U32(b, 20, 16);
+        U64(b, 24, 1 << 20);
+        U32(b, 36, 1);
+        U64(b, 40, 3 * 65536);
+        U64(b, 48, 65536);
+        U32(b, 56, 1);
+        U32(b, 96, 4);
+        U32(b, 100, 104);
+        spoil(b);
+        return b;
     }
+
+    private static void Backing(byte[] b, string name)
+    {
+        U64(b, 8, 512);
+        U32(b, 16, (uint)name.Length);
+        System.Text.Encoding.ASCII.GetBytes(name).CopyTo(b, 512);
+    }
+
+    private static void Extension(byte[] b, uint type, uint length)
+    {
+        U32(b, 104, type);
+        U32(b, 108, length);
+    }
+
+    private static byte[] Sectors(ReadOnlySpan<byte> start) => At(0, start);
+
+    private static byte[] At(int offset, ReadOnlySpan<byte> bytes)
+    {
+        var file = new byte[65536];
+        bytes.CopyTo(file.AsSpan(offset));
+        return file;
+    }
+
+    private static void U32(byte[] b, int at, uint value) => BinaryPrimitives.WriteUInt32BigEndian(b.AsSpan(at), value);
+
+    private static void U64(byte[] b, int at, ulong value) => BinaryPrimitives.WriteUInt64BigEndian(b.AsSpan(at), value);
 }

@@ -1,239 +1,128 @@
+using System.Diagnostics;
 using KvmPortal.Host.Contract;
+using KvmPortal.Host.Images;
+using KvmPortal.Host.Tests.Qemu;
 
 namespace KvmPortal.Host.Tests.Images;
 
-/// <summary>How images come in: whole, as announced, inspected, or not at all.</summary>
 public sealed class ImageStoreTests : IDisposable
 {
-    private const UnixFileMode ReadOnly = UnixFileMode.UserRead;
-    private readonly StoreFixture fixture = new();
+    private readonly ScratchFolder scratch = new();
+    private readonly HostFolders folders;
+    private readonly ImageStore store;
+
+    public ImageStoreTests()
+    {
+        folders = new HostFolders(scratch.In("r"), scratch.In("s"), scratch.In("d"), scratch.In("i"));
+        Directory.CreateDirectory(scratch.In("allowed"));
+        store = new ImageStore(new HostOptions { DataRoot = scratch.Path, RunRoot = scratch.In("r"), ImageFolders = [scratch.In("allowed")] }, folders);
+    }
 
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData(1024)]
-    [InlineData(1 << 20)]
-    [InlineData((5 << 20) + 512)]
-    public async Task An_upload_arrives_unchanged_and_read_only(int size)
+    [InlineData(4096L, null, 1L << 30, HostError.DigestMismatch, "cut off")]
+    [InlineData(512L, null, 1L << 30, HostError.DigestMismatch, "longer")]
+    [InlineData(null, "0000", 1L << 30, HostError.DigestMismatch, "digest")]
+    [InlineData(null, null, 1000L, HostError.NoRoom, "allowed")]
+    public async Task A_bad_upload_leaves_no_file(long? length, string? digest, long most, HostError error, string says)
     {
-        var bytes = new byte[size];
-        new Random(size).NextBytes(bytes);
-        bytes.AsSpan(0, 64).Clear();
-        var image = await fixture.ReceiveAsync(new SlowStream(bytes, 70_001), size, StoreFixture.Digest(bytes), ImageKind.Raw, ct: Ct);
-        Assert.Equal(Path.Combine(fixture.Folders.Images, $"{image.ImageId:N}.raw"), image.Path);
-        Assert.Equal((ImageKind.Raw, size, size, StoreFixture.Digest(bytes)), (image.Kind, image.FileSizeBytes, image.VirtualSizeBytes, image.Sha256));
-        Assert.Equal(bytes, await File.ReadAllBytesAsync(image.Path, Ct));
-        Assert.Equal(ReadOnly, File.GetUnixFileMode(image.Path));
-        Assert.Equal([image.Path], fixture.Files());
+        var refused = await Assert.ThrowsAsync<HostException>(() => store.ReceiveAsync(new ReceiveImage(Guid.NewGuid(), length, digest, null, most), new MemoryStream(new byte[1024]), Ct));
+        Assert.Equal(error, refused.Error);
+        Assert.Contains(says, refused.Message, StringComparison.Ordinal);
+        AssertNoFiles(folders.Images);
     }
 
     [Fact]
-    public async Task Zeros_become_holes_and_the_length_stays()
+    public async Task A_cancelled_upload_leaves_no_file()
     {
-        var bytes = new byte[64 << 20];
-        bytes[3 << 20] = 1;
-        var image = await fixture.ReceiveAsync(bytes);
-        Assert.Equal(StoreFixture.Digest(bytes), image.Sha256);
-        Assert.Equal(bytes, await File.ReadAllBytesAsync(image.Path, Ct));
-        var blocks = long.Parse(await Tools.RunAsync("stat", "-c", "%b", image.Path));
-        Assert.InRange(blocks * 512, 1, 4 << 20);
+        using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(50));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.ReceiveAsync(new ReceiveImage(Guid.NewGuid(), null, null, null, 1 << 20), new System.IO.Pipelines.Pipe().Reader.AsStream(), stop.Token));
+        AssertNoFiles(folders.Images);
     }
 
-    public static TheoryData<string, HostError, string> Failures => new()
+    [Fact]
+    public async Task A_link_and_a_foreign_folder_are_not_registered_and_a_plain_file_is()
     {
-        { "truncated", HostError.DigestMismatch, "cut off: 4096 of 8192" },
-        { "too long", HostError.DigestMismatch, "longer than the 1024" },
-        { "digest", HostError.DigestMismatch, "not 00" },
-        { "over the limit", HostError.NoRoom, "more than the 2048" },
-        { "announced over the limit", HostError.NoRoom, "at most 2048" },
-        { "more than the host has", HostError.NoRoom, "are free on the host" },
-        { "kind", HostError.ImageRefused, "declared as iso" },
-        { "hostile", HostError.ImageRefused, "backing file" },
-        { "empty", HostError.ImageRefused, "empty" },
-    };
+        await File.WriteAllBytesAsync(scratch.In("allowed/good"), new byte[1024], Ct);
+        File.CreateSymbolicLink(scratch.In("allowed/link"), "/etc/passwd");
+        foreach (var path in (string[])[scratch.In("allowed/link"), "/etc/passwd", scratch.In("allowed/../allowed2/x"), scratch.In("allowed")])
+            Assert.Equal(HostError.NotAllowed, (await Assert.ThrowsAsync<HostException>(() => RegisterAsync(path))).Error);
+        var image = await RegisterAsync(scratch.In("allowed/good"));
+        Assert.Equal((ImageKind.Raw, 1024L), (image.Kind, image.FileSizeBytes));
+        Assert.Equal(UnixFileMode.UserRead, File.GetUnixFileMode(image.Path));
+    }
 
     [Theory]
-    [MemberData(nameof(Failures))]
-    public async Task What_is_not_as_announced_leaves_nothing(string what, HostError error, string says)
+    [InlineData("0.10")]
+    [InlineData("1.1")]
+    public async Task What_qemu_img_makes_is_taken(string compatibility)
     {
-        var bytes = new byte[4096];
-        var content = new MemoryStream(bytes);
-        var failed = await Assert.ThrowsAsync<HostException>(() => what switch
-        {
-            "truncated" => fixture.ReceiveAsync(content, 8192),
-            "too long" => fixture.ReceiveAsync(content, 1024),
-            "digest" => fixture.ReceiveAsync(content, 4096, new string('0', 64)),
-            "over the limit" => fixture.ReceiveAsync(content, most: 2048),
-            "announced over the limit" => fixture.ReceiveAsync(content, 4096, most: 2048),
-            "more than the host has" => fixture.ReceiveAsync(content, 1L << 60, most: long.MaxValue),
-            "kind" => fixture.ReceiveAsync(content, declared: ImageKind.Iso),
-            "hostile" => fixture.ReceiveAsync(new MemoryStream(ImageCorpus.Hostile["qcow2: json backing"].Make())),
-            _ => fixture.ReceiveAsync(new MemoryStream()),
-        });
-        Assert.Equal(error, failed.Error);
-        Assert.Contains(says, failed.Message, StringComparison.Ordinal);
-        Assert.Empty(fixture.Files());
+        await QemuImgAsync("create", "-q", "-f", "qcow2", "-o", $"compat={compatibility}", scratch.In("allowed/q"), "3G");
+        Assert.Equal((ImageKind.Qcow2, 3L << 30), await RegisterAsync(scratch.In("allowed/q")) is var i ? (i.Kind, i.VirtualSizeBytes) : default);
     }
 
     [Fact]
-    public async Task An_upload_that_is_cancelled_leaves_nothing()
+    public async Task Disks_are_blank_linked_or_full_copies()
     {
-        using var cancel = new CancellationTokenSource();
-        var upload = fixture.ReceiveAsync(new SlowStream(new byte[64 << 20], 1 << 20, afterRead: n =>
+        await QemuImgAsync("create", "-q", "-f", "qcow2", scratch.In("allowed/q"), "8M");
+        var image = await RegisterAsync(scratch.In("allowed/q"));
+        var disks = new DiskFiles(folders);
+        foreach (var (format, source, linked) in new[] { (DiskFormat.Raw, false, false), (DiskFormat.Qcow2, false, false), (DiskFormat.Qcow2, true, true), (DiskFormat.Raw, true, false), (DiskFormat.Qcow2, true, false) })
         {
-            if (n == 20)
+            var step = Disk(format, source ? image.Path : null, linked);
+            await foreach (var _ in disks.CreateAsync(step, Ct))
             {
-                Assert.Single(fixture.Files());
-                cancel.Cancel();
             }
-        }), ct: cancel.Token);
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => upload);
-        Assert.Empty(fixture.Files());
+
+            var name = format == DiskFormat.Raw ? "raw" : "qcow2";
+            var info = System.Text.Json.JsonDocument.Parse(await QemuImgAsync("info", "--output=json", "-f", name, step.Path)).RootElement;
+            Assert.Equal(16 << 20, info.GetProperty("virtual-size").GetInt64());
+            Assert.Equal(linked, info.TryGetProperty("backing-filename", out var _));
+            Assert.True(disks.Delete(step.DiskId, step.Path));
+            Assert.False(disks.Delete(step.DiskId, step.Path));
+        }
     }
 
     [Fact]
-    public async Task An_upload_whose_sender_is_lost_leaves_nothing()
+    public async Task A_cancelled_copy_leaves_nothing()
     {
-        var upload = fixture.ReceiveAsync(new SlowStream(new byte[8 << 20], 1 << 20, afterRead: n =>
+        Directory.CreateDirectory(folders.Images);
+        await File.WriteAllBytesAsync(scratch.In("i/raw"), new byte[64 << 20], Ct);
+        using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(5));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            if (n == 5)
-                throw new IOException("The client reset the request stream.");
-        }), 8 << 20, ct: Ct);
-        await Assert.ThrowsAsync<IOException>(() => upload);
-        Assert.Empty(fixture.Files());
+            await foreach (var _ in new DiskFiles(folders).CreateAsync(Disk(DiskFormat.Raw, scratch.In("i/raw"), false) with { SourceFormat = DiskFormat.Raw, SizeBytes = 64 << 20 }, stop.Token))
+            {
+            }
+        });
+        AssertNoFiles(folders.Disks);
     }
 
-    [Fact]
-    public async Task A_second_upload_of_the_same_id_does_not_touch_the_first()
+    public void Dispose() => scratch.Dispose();
+
+    private CreateDisk Disk(DiskFormat format, string? source, bool linked)
     {
         var id = Guid.NewGuid();
-        var half = new TaskCompletionSource();
-        var bytes = new byte[4 << 20];
-        bytes[^1] = 9;
-        var first = fixture.Store.ReceiveAsync(new ReceiveImage(id, null, null, null, 1 << 30), new SlowStream(bytes, 1 << 20, gate: half.Task), Ct);
-        var second = await fixture.Store.ReceiveAsync(new ReceiveImage(id, null, null, null, 1 << 30), new MemoryStream(new byte[512]), Ct);
-        half.SetResult();
-        Assert.Equal(HostError.InUse, (await Assert.ThrowsAsync<HostException>(() => first)).Error);
-        Assert.Equal(HostError.InUse, (await Assert.ThrowsAsync<HostException>(() => fixture.Store.ReceiveAsync(new ReceiveImage(id, null, null, null, 1 << 30), new MemoryStream(new byte[1024]), Ct))).Error);
-        Assert.Equal([second.Path], fixture.Files());
-        Assert.Equal(512, new FileInfo(second.Path).Length);
+        return new CreateDisk { DiskId = id, Path = Path.Combine(folders.Disks, $"{id:N}.disk"), Format = format, SizeBytes = 16 << 20, SourcePath = source, SourceFormat = source is null ? null : DiskFormat.Qcow2, Linked = linked };
     }
 
-    [Fact]
-    public async Task What_a_crash_left_is_swept()
+    private async Task<ReceivedImage> RegisterAsync(string path)
     {
-        await fixture.ReceiveAsync(new byte[512]);
-        var stale = Path.Combine(fixture.Folders.Images, ".quarantine", "stale.part");
-        await File.WriteAllBytesAsync(stale, new byte[10], Ct);
-        fixture.Store.Sweep();
-        Assert.False(File.Exists(stale));
-        Assert.Single(fixture.Files());
-        await fixture.ReceiveAsync(new byte[512]);
+        StepDone? done = null;
+        await foreach (var report in store.RegisterAsync(new RegisterImage { ImageId = Guid.NewGuid(), SourcePath = path }, Ct))
+            done = report as StepDone ?? done;
+        return done!.Image!;
     }
 
-    [Fact]
-    public async Task A_host_file_is_registered_once_however_often_the_step_runs()
+    private static async Task<string> QemuImgAsync(params string[] arguments)
     {
-        var (source, id, bytes) = (Path.Combine(fixture.Allowed, "-x,json:{}.img"), Guid.NewGuid(), new CraftedQcow2().Build());
-        await File.WriteAllBytesAsync(source, bytes, Ct);
-        var first = Assert.IsType<StepDone>((await fixture.RegisterAsync(source, id))[^1]);
-        var again = Assert.IsType<StepDone>((await fixture.RegisterAsync(source, id))[^1]);
-        Assert.True(first.Changed);
-        Assert.False(again.Changed);
-        Assert.Equal(first.Image, again.Image);
-        Assert.Equal((ImageKind.Qcow2, StoreFixture.Digest(bytes)), (first.Image!.Kind, first.Image.Sha256));
-        Assert.True(File.Exists(source));
-        fixture.Store.Discard(id);
-        Assert.Empty(fixture.Files());
+        using var process = Process.Start(new ProcessStartInfo("qemu-img", arguments) { RedirectStandardOutput = true })!;
+        var said = await process.StandardOutput.ReadToEndAsync(Ct);
+        await process.WaitForExitAsync(Ct);
+        Assert.Equal(0, process.ExitCode);
+        return said;
     }
 
-    [Fact]
-    public async Task Only_regular_files_directly_in_an_allowed_folder_are_registered()
-    {
-        var secret = fixture.In("secret.img");
-        await File.WriteAllBytesAsync(secret, new byte[512], Ct);
-        var sub = Directory.CreateDirectory(Path.Combine(fixture.Allowed, "sub")).FullName;
-        await File.WriteAllBytesAsync(Path.Combine(sub, "in.img"), new byte[512], Ct);
-        File.CreateSymbolicLink(Path.Combine(fixture.Allowed, "link.img"), secret);
-        File.CreateSymbolicLink(Path.Combine(fixture.Allowed, "zero.img"), "/dev/zero");
-        File.CreateSymbolicLink(Path.Combine(fixture.Allowed, "out"), fixture.In(""));
-        await Tools.RunAsync("mkfifo", Path.Combine(fixture.Allowed, "pipe.img"));
-        await File.WriteAllBytesAsync(Path.Combine(fixture.Allowed, "empty.img"), [], Ct);
-
-        await RefusedAsync("link.img", HostError.NotAllowed, "symbolic link");
-        await RefusedAsync("zero.img", HostError.NotAllowed, "symbolic link");
-        await RefusedAsync("pipe.img", HostError.NotAllowed, "no regular file");
-        await RefusedAsync("empty.img", HostError.NotAllowed, "empty");
-        await RefusedAsync("sub", HostError.NotAllowed, "no regular file");
-        await RefusedAsync("sub/in.img", HostError.NotAllowed, "directly in an allowed");
-        await RefusedAsync("out/secret.img", HostError.NotAllowed, "directly in an allowed");
-        await RefusedAsync("../secret.img", HostError.NotAllowed, "directly in an allowed");
-        await RefusedAsync("/etc/passwd", HostError.NotAllowed, "directly in an allowed");
-        await RefusedAsync("gone.img", HostError.NotFound, "no file");
-        Assert.Empty(fixture.Store.List(fixture.Allowed));
-        Assert.Equal(HostError.NotAllowed, Assert.Throws<HostException>(() => fixture.Store.List("/etc")).Error);
-    }
-
-    /// <summary>10 TiB that take no space: the limit is looked at before a byte is read.</summary>
-    [Fact]
-    public async Task A_huge_sparse_host_file_is_refused_at_once()
-    {
-        var source = Path.Combine(fixture.Allowed, "huge.img");
-        await using (var file = File.Create(source))
-            file.SetLength(10L << 40);
-        Assert.Equal(10L << 40, Assert.Single(fixture.Store.List(fixture.Allowed)).SizeBytes);
-        await RefusedAsync("huge.img", HostError.NoRoom, "at most 1073741824");
-    }
-
-    [Fact]
-    public async Task Who_stops_reading_the_reports_stops_the_copy()
-    {
-        var (source, id) = (Path.Combine(fixture.Allowed, "large.img"), Guid.NewGuid());
-        await using (var file = File.Create(source))
-            file.SetLength(1 << 30);
-        await foreach (var report in fixture.Store.RegisterAsync(new RegisterImage { ImageId = id, SourcePath = source }, Ct))
-        {
-            Assert.IsType<StepProgress>(report);
-            break;
-        }
-
-        Assert.Empty(fixture.Files());
-    }
-
-    [Fact]
-    public async Task Deleting_takes_the_image_by_its_id_and_may_be_repeated()
-    {
-        var (image, other) = (await fixture.ReceiveAsync(new byte[512]), await fixture.ReceiveAsync(new byte[512]));
-        foreach (var path in (string[])[other.Path, "/etc/passwd", fixture.Folders.Images, Path.Combine(fixture.Folders.Images, "..", "i", Path.GetFileName(image.Path))])
-            Assert.Equal(HostError.NotAllowed, Assert.Throws<HostException>(() => fixture.Store.Delete(image.ImageId, path)).Error);
-        Assert.True(fixture.Store.Delete(image.ImageId, image.Path));
-        Assert.False(fixture.Store.Delete(image.ImageId, image.Path));
-        Assert.Equal([other.Path], fixture.Files());
-    }
-
-    public void Dispose() => fixture.Dispose();
-
-    private async Task RefusedAsync(string name, HostError error, string says)
-    {
-        var refused = await Assert.ThrowsAsync<HostException>(() => fixture.RegisterAsync(Path.Combine(fixture.Allowed, name)).WaitAsync(TimeSpan.FromSeconds(10)));
-        Assert.Contains(says, refused.Message, StringComparison.Ordinal);
-        Assert.Equal(error, refused.Error);
-        Assert.Empty(fixture.Files());
-    }
-
-    /// <summary>A request body: bytes in pieces, with something to happen between them.</summary>
-    private sealed class SlowStream(byte[] bytes, int piece, Action<int>? afterRead = null, Task? gate = null) : MemoryStream(bytes)
-    {
-        private int reads;
-
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            await Task.Yield();
-            if (++reads == 3 && gate is not null)
-                await gate;
-            afterRead?.Invoke(reads);
-            return Read(buffer.Span[..Math.Min(piece, buffer.Length)]);
-        }
-    }
+    private static void AssertNoFiles(string folder) => Assert.Empty(Directory.Exists(folder) ? Directory.GetFiles(folder, "*", SearchOption.AllDirectories) : []);
 }

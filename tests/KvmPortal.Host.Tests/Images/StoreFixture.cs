@@ -48,7 +48,12 @@ internal sealed class StoreFixture : IDisposable
         var id = Guid.NewGuid();
         return new CreateDisk
         {
-            DiskId = id, Path = Path.Combine(Folders.Disks, $"{id:N}.{format.ToString().ToLowerInvariant()}"), Format = format, SizeBytes = size, SourcePath = image?.Path, Linked = linked,
+            DiskId = id,
+            Path = Path.Combine(Folders.Disks, $"{id:N}.{format.ToString().ToLowerInvariant()}"),
+            Format = format,
+            SizeBytes = size,
+            SourcePath = image?.Path,
+            Linked = linked,
             SourceFormat = image is null ? null : image.Kind == ImageKind.Qcow2 ? DiskFormat.Qcow2 : DiskFormat.Raw,
         };
     }

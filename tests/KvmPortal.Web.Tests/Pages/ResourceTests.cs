@@ -8,7 +8,7 @@ public sealed partial class ResourceTests
 {
     private static readonly string Web = Path.Combine(Root(), "src", "KvmPortal.Web");
 
-    [GeneratedRegex("""T\["([^"{}+]+)"[\],]""")]
+    [GeneratedRegex("""\b[TV]\["([^"{}+]+)"[\],]""")]
     private static partial Regex Key();
 
     [GeneratedRegex(@"\{\d\}")]
@@ -71,9 +71,12 @@ public sealed partial class ResourceTests
         var code = text.IndexOf("@code {", StringComparison.Ordinal);
         text = code < 0 ? text : text[..code];
         text = Regex.Replace(text, @"@\*.*?\*@", "", RegexOptions.Singleline);
+        text = Regex.Replace(text, @"^\s*(@(inject|page|inherits|implements|attribute|using|layout)\b.*|case .*:|default:|break;)\s*$", "", RegexOptions.Multiline);
         text = Regex.Replace(text, @"@(?=\()", "@x");
         text = Regex.Replace(text, @"\((?>[^()]+|\((?<d>)|\)(?<-d>))*(?(d)(?!))\)", "");
-        return Regex.Replace(text, """@[\w.!?]+(\["[^"]*"[^\]]*\])?[\w.!?]*""", "@");
+        text = Regex.Replace(text, @"^\s*(case [^\n]*:|default:|break;|@(inject|inherits|implements|using|attribute|layout|page)\b[^\n]*)\s*$", "", RegexOptions.Multiline);
+        text = Regex.Replace(text, @"\[(?>[^\[\]]+|\[(?<d>)|\](?<-d>))*(?(d)(?!))\]", "");
+        return Regex.Replace(text, @"@[\w.!?]+", "@");
     }
 
     private static IEnumerable<string> Razor() => Directory.GetFiles(Web, "*.razor", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal) && !f.EndsWith("_Imports.razor", StringComparison.Ordinal));

@@ -1,0 +1,20 @@
+using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Hosts;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace KvmPortal.Web.Hosting;
+
+/// <summary>Ready: the database answers and the host is connected.</summary>
+internal sealed class Readiness(AccessOperations access, HostOperations hosts) : IHealthCheck
+{
+    /// <summary>Checks with this tag decide /readyz; /healthz only says that the process answers.</summary>
+    public const string Tag = "ready";
+
+    /// <inheritdoc/>
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        var caller = Caller.System("readyz");
+        await access.ListUsersAsync(caller, cancellationToken);
+        return (await hosts.GetAsync(caller, cancellationToken)).Connected ? HealthCheckResult.Healthy() : HealthCheckResult.Unhealthy();
+    }
+}
