@@ -61,7 +61,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             CreateDisk e => disks.CreateAsync(e, cancellationToken),
             DeleteDisk e => Once(() => disks.Delete(e.DiskId, e.Path)),
             RegisterImage e => images.RegisterAsync(e, cancellationToken),
-            DeleteImageFile e => Once(() => images.Delete(e.Path)),
+            DeleteImageFile e => Once(() => images.Delete(e.ImageId, e.Path)),
             PrepareMachine e => PrepareAsync(e, cancellationToken),
             MachineStep e => steps.ApplyAsync(e, cancellationToken),
             _ => throw new InvalidOperationException($"No step {step.Kind}."),
@@ -141,7 +141,12 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) => images.ReceiveAsync(request, content, cancellationToken);
+    public async Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken)
+    {
+        // The first look sweeps the quarantine: an upload must not begin before it.
+        await found.Value.WaitAsync(cancellationToken);
+        return await images.ReceiveAsync(request, content, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => Task.FromResult(images.List(folder));
