@@ -165,12 +165,25 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
 
     private HostFacts Facts(QemuCapabilities? q) => new()
     {
-        HostName = facts.HostName, KernelVersion = facts.KernelVersion, OsName = facts.OsName, BootId = facts.BootId, Cpu = cpu ??= facts.Cpu(), Memory = facts.Memory(),
-        Kvm = proof.Known(facts.BootId), Storage = HostFactsReader.Storage(options.DataRoot), Folders = folders,
+        HostName = facts.HostName,
+        KernelVersion = facts.KernelVersion,
+        OsName = facts.OsName,
+        BootId = facts.BootId,
+        Cpu = cpu ??= facts.Cpu(),
+        Memory = facts.Memory(),
+        Kvm = proof.Known(facts.BootId),
+        Storage = HostFactsReader.Storage(options.DataRoot),
+        Folders = folders,
         Qemu = q is null ? new QemuFacts() : new QemuFacts
         {
-            Version = q.Version.ToString(), Path = q.Binary, Q35Machine = q.Q35Machine, IoUring = q.IoUring, UefiAvailable = q.Uefi is not null, SecureBootAvailable = q.SecureBoot is not null,
-            TpmAvailable = q.Tpm, MicrovmAvailable = q.Microvm,
+            Version = q.Version.ToString(),
+            Path = q.Binary,
+            Q35Machine = q.Q35Machine,
+            IoUring = q.IoUring,
+            UefiAvailable = q.Uefi is not null,
+            SecureBootAvailable = q.SecureBoot is not null,
+            TpmAvailable = q.Tpm,
+            MicrovmAvailable = q.Microvm,
         },
     };
 
