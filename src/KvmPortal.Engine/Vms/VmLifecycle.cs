@@ -130,7 +130,9 @@ internal static class VmLifecycle
     /// <summary>States that prove that an action had its effect; the job waits for one of them before it calls itself succeeded.</summary>
     public static bool Proves(VmAction action, VmState state) => action switch
     {
-        VmAction.Start or VmAction.Reset or VmAction.Resume => state is VmState.Running or VmState.Crashed or VmState.Stopped or VmState.Paused,
+        // Never a state that the machine may still be seen in from before: the host's news travel behind its answers.
+        VmAction.Start or VmAction.Resume => state is VmState.Running or VmState.Crashed or VmState.Stopped,
+        VmAction.Reset => state is VmState.Running or VmState.Stopped,
         VmAction.Shutdown or VmAction.Stop => state is VmState.Stopped or VmState.Crashed,
         VmAction.Pause => state is VmState.Paused or VmState.Stopped or VmState.Crashed,
         VmAction.Suspend => state is VmState.Suspended or VmState.Stopped or VmState.Crashed,

@@ -55,7 +55,11 @@ internal sealed class SerialConsole : IAsyncDisposable
             else if (draining.IsCompleted)
                 yield break;
             else
+            {
+                // An offset beyond the end (of an earlier run, say) means: what comes from now on.
+                offset = at;
                 await Task.WhenAny(signal.Task, draining).WaitAsync(ct);
+            }
         }
     }
 

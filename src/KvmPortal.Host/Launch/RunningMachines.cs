@@ -121,6 +121,10 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
             {
                 watchers.TryRemove(watcher, out _);
             }
+
+            // Completed without being behind: this host was disposed.
+            if (!watcher.Behind)
+                yield break;
         }
     }
 
