@@ -38,10 +38,13 @@ public sealed class PagesTests(BrowserPortal portal) : IClassFixture<BrowserPort
         await page.FillAsync("#userName", BrowserPortal.User);
         await page.FillAsync("#password", "not-the-password");
         await page.ClickAsync("button[type=submit]");
+        await page.WaitForURLAsync("**/sign-in?error=wrong*");
         await page.WaitForSelectorAsync("[role=alert]");
         await page.FillAsync("#password", BrowserPortal.Password);
         await page.ClickAsync("button[type=submit]");
-        await page.WaitForURLAsync("**/jobs");
+        for (var i = 0; i < 300 && new Uri(page.Url).AbsolutePath != "/jobs"; i++)
+            await page.WaitForTimeoutAsync(200);
+        Assert.Equal("/jobs", new Uri(page.Url).AbsolutePath);
     }
 
     public static TheoryData<string, ColorScheme, int, int> Looks => new()
