@@ -61,7 +61,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             CreateDisk e => disks.CreateAsync(e, cancellationToken),
             DeleteDisk e => Once(() => disks.Delete(e.DiskId, e.Path)),
             RegisterImage e => images.RegisterAsync(e, cancellationToken),
-            DeleteImageFile e => Once(() => images.Delete(e.Path)),
+            DeleteImageFile e => Once(() => images.Delete(e.ImageId, e.Path)),
             PrepareMachine e => PrepareAsync(e, cancellationToken),
             MachineStep e => steps.ApplyAsync(e, cancellationToken),
             _ => throw new InvalidOperationException($"No step {step.Kind}."),
@@ -141,7 +141,12 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) => images.ReceiveAsync(request, content, cancellationToken);
+    public async Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken)
+    {
+        // The first look sweeps the quarantine: an upload must not begin before it.
+        await found.Value.WaitAsync(cancellationToken);
+        return await images.ReceiveAsync(request, content, cancellationToken);
+    }
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => Task.FromResult(images.List(folder));
@@ -160,12 +165,25 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
 
     private HostFacts Facts(QemuCapabilities? q) => new()
     {
-        HostName = facts.HostName, KernelVersion = facts.KernelVersion, OsName = facts.OsName, BootId = facts.BootId, Cpu = cpu ??= facts.Cpu(), Memory = facts.Memory(),
-        Kvm = proof.Known(facts.BootId), Storage = HostFactsReader.Storage(options.DataRoot), Folders = folders,
+        HostName = facts.HostName,
+        KernelVersion = facts.KernelVersion,
+        OsName = facts.OsName,
+        BootId = facts.BootId,
+        Cpu = cpu ??= facts.Cpu(),
+        Memory = facts.Memory(),
+        Kvm = proof.Known(facts.BootId),
+        Storage = HostFactsReader.Storage(options.DataRoot),
+        Folders = folders,
         Qemu = q is null ? new QemuFacts() : new QemuFacts
         {
-            Version = q.Version.ToString(), Path = q.Binary, Q35Machine = q.Q35Machine, IoUring = q.IoUring, UefiAvailable = q.Uefi is not null, SecureBootAvailable = q.SecureBoot is not null,
-            TpmAvailable = q.Tpm, MicrovmAvailable = q.Microvm,
+            Version = q.Version.ToString(),
+            Path = q.Binary,
+            Q35Machine = q.Q35Machine,
+            IoUring = q.IoUring,
+            UefiAvailable = q.Uefi is not null,
+            SecureBootAvailable = q.SecureBoot is not null,
+            TpmAvailable = q.Tpm,
+            MicrovmAvailable = q.Microvm,
         },
     };
 

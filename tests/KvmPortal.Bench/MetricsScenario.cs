@@ -29,8 +29,13 @@ internal static class MetricsScenario
             foreach (var name in names)
                 await portal.PostAsync("/api/v1/vms", new
                 {
-                    name, accelerator = "tcg", memory = new { sizeMiB = 32 }, consoles = new { graphics = "none", serial = true },
-                    disks = new[] { new { name = "disk0", sizeGiB = 1 } }, nics = new[] { new { name = "net0" } }, start = true,
+                    name,
+                    accelerator = "tcg",
+                    memory = new { sizeMiB = 32 },
+                    consoles = new { graphics = "none", serial = true },
+                    disks = new[] { new { name = "disk0", sizeGiB = 1 } },
+                    nics = new[] { new { name = "net0" } },
+                    start = true,
                 }, "wait=60");
             // Firmware ends in "no bootable device" and idles; wait until it has.
             await Task.Delay(TimeSpan.FromSeconds(30));

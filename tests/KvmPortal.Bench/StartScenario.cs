@@ -15,7 +15,11 @@ internal static class StartScenario
         await using var portal = await RunningPortal.StartAsync();
         await portal.PostAsync("/api/v1/vms", new
         {
-            name = "bench", accelerator = "tcg", memory = new { sizeMiB = 256 }, disks = new[] { new { name = "disk0", sizeGiB = 1 } }, nics = new[] { new { name = "net0" } },
+            name = "bench",
+            accelerator = "tcg",
+            memory = new { sizeMiB = 256 },
+            disks = new[] { new { name = "disk0", sizeGiB = 1 } },
+            nics = new[] { new { name = "net0" } },
         }, "wait=30");
         await using var libvirt = await PrivateLibvirt.StartAsync(portal.Data);
         report.Line(libvirt is null ? "libvirt could not be started here: no virsh series" : "libvirt: private daemon, same disk size, TCG q35 256 MiB");

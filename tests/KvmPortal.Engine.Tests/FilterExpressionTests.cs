@@ -8,7 +8,10 @@ public sealed class FilterExpressionTests
 
     private static readonly Dictionary<string, FilterField<Item>> Fields = new()
     {
-        ["name"] = new(i => [i.Name]), ["state"] = new(i => [i.State]), ["tag"] = new(i => i.Tags), ["cpu"] = new(i => [$"{i.Cpu}"], i => i.Cpu),
+        ["name"] = new(i => [i.Name]),
+        ["state"] = new(i => [i.State]),
+        ["tag"] = new(i => i.Tags),
+        ["cpu"] = new(i => [$"{i.Cpu}"], i => i.Cpu),
     };
 
     [Theory]

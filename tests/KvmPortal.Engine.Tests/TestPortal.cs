@@ -51,7 +51,10 @@ public sealed class TestPortal : IAsyncDisposable
 
     public static VmDefinition Machine(string name) => new()
     {
-        Name = name, Memory = new MemoryDefinition { SizeMiB = 64 }, Disks = [new DiskDefinition { Name = "disk0", SizeGiB = 1 }], Nics = [new NicDefinition { Name = "net0" }],
+        Name = name,
+        Memory = new MemoryDefinition { SizeMiB = 64 },
+        Disks = [new DiskDefinition { Name = "disk0", SizeGiB = 1 }],
+        Nics = [new NicDefinition { Name = "net0" }],
     };
 
     /// <summary>Makes a VM and waits for its disks.</summary>

@@ -40,8 +40,15 @@ internal sealed class GuestHost : IAsyncDisposable
     /// <summary>The tiny guest by direct boot on TCG.</summary>
     public static MachineSpec Spec(string arguments = "noip") => new()
     {
-        Id = Guid.NewGuid(), Name = "guest", Accelerator = Accelerator.Tcg, Family = MachineFamily.Q35, MachineType = "q35", Cpu = new(1, 1, "max", 1), Memory = new(192, 4),
-        Firmware = new(FirmwareType.Bios, false), GuestAgent = false,
+        Id = Guid.NewGuid(),
+        Name = "guest",
+        Accelerator = Accelerator.Tcg,
+        Family = MachineFamily.Q35,
+        MachineType = "q35",
+        Cpu = new(1, 1, "max", 1),
+        Memory = new(192, 4),
+        Firmware = new(FirmwareType.Bios, false),
+        GuestAgent = false,
         DirectBoot = new(GuestFile("vmlinuz"), GuestFile("initrd.img"), $"console=ttyS0 quiet {arguments}"),
     };
 

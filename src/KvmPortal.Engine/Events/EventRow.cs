@@ -21,7 +21,15 @@ internal sealed class EventRow
 
     public static EventRow Of(PortalEvent e) => new()
     {
-        Seq = e.Seq, At = e.At, Type = e.Type, TargetType = e.Target?.Type, TargetId = e.Target?.Id, TargetName = e.Target?.Name, Actor = e.Actor, Warning = e.Warning, Text = e.Text,
+        Seq = e.Seq,
+        At = e.At,
+        Type = e.Type,
+        TargetType = e.Target?.Type,
+        TargetId = e.Target?.Id,
+        TargetName = e.Target?.Name,
+        Actor = e.Actor,
+        Warning = e.Warning,
+        Text = e.Text,
         DataJson = e.Data?.GetRawText(),
     };
 

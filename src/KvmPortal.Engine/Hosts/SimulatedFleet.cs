@@ -60,9 +60,13 @@ internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, VmRea
         var trouble = (i % 97) switch { 13 => "-fail-start", 29 => "-ignore-shutdown", 53 => "-crash-90s", _ => "" };
         var definition = new VmDefinition
         {
-            Name = string.Create(CultureInfo.InvariantCulture, $"{role}-{i:00000}{trouble}"), Tags = [Stages[i % Stages.Length], role], Profile = Profiles[i % 11 == 0 ? i % Profiles.Length : 0],
-            Cpu = new CpuDefinition { Count = 1 << (i % 4) }, Memory = new MemoryDefinition { SizeMiB = 512 << (i % 5) },
-            Disks = [new DiskDefinition { Name = "disk0", SizeGiB = 10 + (i % 9 * 10) }], Nics = [new NicDefinition { Name = "net0" }],
+            Name = string.Create(CultureInfo.InvariantCulture, $"{role}-{i:00000}{trouble}"),
+            Tags = [Stages[i % Stages.Length], role],
+            Profile = Profiles[i % 11 == 0 ? i % Profiles.Length : 0],
+            Cpu = new CpuDefinition { Count = 1 << (i % 4) },
+            Memory = new MemoryDefinition { SizeMiB = 512 << (i % 5) },
+            Disks = [new DiskDefinition { Name = "disk0", SizeGiB = 10 + (i % 9 * 10) }],
+            Nics = [new NicDefinition { Name = "net0" }],
         };
         var vm = VmRows.New(VmId.New(TimeProvider.System), definition, "demo", TimeProvider.System.GetUtcNow(), facts.Folders, none, TimeProvider.System);
         // Two of three run; what fails on purpose waits for somebody to try.

@@ -164,8 +164,17 @@ public sealed partial class ImageOperations
 
     private static ImageView View(Image i, IReadOnlyList<string> usedBy) => new()
     {
-        Id = i.Id, Name = i.Name, State = i.State, Kind = i.Kind, FileSizeBytes = i.FileSizeBytes, VirtualSizeBytes = i.VirtualSizeBytes, Sha256 = i.Sha256,
-        CreatedAt = i.CreatedAt, CreatedBy = i.CreatedBy, Error = i.Error, UsedBy = usedBy,
+        Id = i.Id,
+        Name = i.Name,
+        State = i.State,
+        Kind = i.Kind,
+        FileSizeBytes = i.FileSizeBytes,
+        VirtualSizeBytes = i.VirtualSizeBytes,
+        Sha256 = i.Sha256,
+        CreatedAt = i.CreatedAt,
+        CreatedBy = i.CreatedBy,
+        Error = i.Error,
+        UsedBy = usedBy,
     };
 
     [GeneratedRegex(@"^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}\z")]

@@ -64,8 +64,19 @@ internal sealed class JobAnnouncer(LiveFeed live, PortalEvents events, TimeProvi
 
     public static JobView ViewOf(Job job) => new()
     {
-        Id = job.Id, Kind = job.Kind, Target = TargetOf(job), State = job.State, Progress = ProgressOf(job), Plan = job.Plan, CreatedBy = job.CreatedBy, CreatedAt = job.CreatedAt,
-        StartedAt = job.StartedAt, EndedAt = job.EndedAt, Error = job.Error, Warnings = job.Warnings, CancelRequested = job.CancelRequested,
+        Id = job.Id,
+        Kind = job.Kind,
+        Target = TargetOf(job),
+        State = job.State,
+        Progress = ProgressOf(job),
+        Plan = job.Plan,
+        CreatedBy = job.CreatedBy,
+        CreatedAt = job.CreatedAt,
+        StartedAt = job.StartedAt,
+        EndedAt = job.EndedAt,
+        Error = job.Error,
+        Warnings = job.Warnings,
+        CancelRequested = job.CancelRequested,
     };
 
     private static JobProgress ProgressOf(Job job)

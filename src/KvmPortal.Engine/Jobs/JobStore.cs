@@ -24,9 +24,22 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
         var now = time.GetUtcNow();
         var job = new Job
         {
-            Id = JobId.New(time), Kind = kind, TargetType = target.Type, TargetId = target.Id, TargetName = target.Name, SerialKey = key, Seq = last + 1,
-            State = state, Intent = intent, Plan = plan, CreatedBy = caller.Name, RequestId = caller.RequestId, CreatedAt = now, Warnings = [.. plan.Warnings],
-            StartedAt = state == JobState.Succeeded ? now : null, EndedAt = state == JobState.Succeeded ? now : null,
+            Id = JobId.New(time),
+            Kind = kind,
+            TargetType = target.Type,
+            TargetId = target.Id,
+            TargetName = target.Name,
+            SerialKey = key,
+            Seq = last + 1,
+            State = state,
+            Intent = intent,
+            Plan = plan,
+            CreatedBy = caller.Name,
+            RequestId = caller.RequestId,
+            CreatedAt = now,
+            Warnings = [.. plan.Warnings],
+            StartedAt = state == JobState.Succeeded ? now : null,
+            EndedAt = state == JobState.Succeeded ? now : null,
         };
         db.Jobs.Add(job);
         return job;

@@ -11,7 +11,13 @@ public static class Problems
         PortalException e => new ProblemInfo { Code = PortalJson.Text(e.Code), Title = Title(e.Code), Detail = e.Message, Hint = e.Hint, Errors = e.Problems },
         HostException e => new ProblemInfo
         {
-            Code = PortalJson.Text(e.Error), Title = "The host could not do it", Detail = e.Message, Hint = e.Hint, QmpClass = e.QmpClass, ExitCode = e.ExitCode, StderrTail = e.StderrTail,
+            Code = PortalJson.Text(e.Error),
+            Title = "The host could not do it",
+            Detail = e.Message,
+            Hint = e.Hint,
+            QmpClass = e.QmpClass,
+            ExitCode = e.ExitCode,
+            StderrTail = e.StderrTail,
         },
         _ => new ProblemInfo { Code = "internal", Title = "Something went wrong inside the portal", Detail = "This is a bug; the portal's log has the details under the job's id." },
     };

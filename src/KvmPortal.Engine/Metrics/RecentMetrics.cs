@@ -197,8 +197,14 @@ internal sealed class RecentMetrics
 
     private static HostPoint Of(HostSample s) => new()
     {
-        At = s.At, CpuBusy = s.CpuBusy, MemoryTotalBytes = s.MemoryTotalBytes, MemoryAvailableBytes = s.MemoryAvailableBytes, Load1 = s.Load1,
-        CpuPressure = s.CpuPressure, MemoryPressure = s.MemoryPressure, IoPressure = s.IoPressure,
+        At = s.At,
+        CpuBusy = s.CpuBusy,
+        MemoryTotalBytes = s.MemoryTotalBytes,
+        MemoryAvailableBytes = s.MemoryAvailableBytes,
+        Load1 = s.Load1,
+        CpuPressure = s.CpuPressure,
+        MemoryPressure = s.MemoryPressure,
+        IoPressure = s.IoPressure,
     };
 
     private static int Slot(long tick) => (int)((tick + Slots) % Slots);

@@ -60,8 +60,15 @@ internal sealed class RollupStore(PortalStore store)
                 await db.HostRollups.Where(h => h.StepSeconds == MinuteSeconds && h.At == minute).ExecuteDeleteAsync(ct);
                 db.HostRollups.Add(new HostRollup
                 {
-                    StepSeconds = MinuteSeconds, At = minute, CpuBusy = host.CpuBusy, MemoryTotalBytes = host.MemoryTotalBytes, MemoryAvailableBytes = host.MemoryAvailableBytes,
-                    Load1 = host.Load1, CpuPressure = host.CpuPressure, MemoryPressure = host.MemoryPressure, IoPressure = host.IoPressure,
+                    StepSeconds = MinuteSeconds,
+                    At = minute,
+                    CpuBusy = host.CpuBusy,
+                    MemoryTotalBytes = host.MemoryTotalBytes,
+                    MemoryAvailableBytes = host.MemoryAvailableBytes,
+                    Load1 = host.Load1,
+                    CpuPressure = host.CpuPressure,
+                    MemoryPressure = host.MemoryPressure,
+                    IoPressure = host.IoPressure,
                 });
             }
 

@@ -77,9 +77,19 @@ internal struct VmReading
 
     public readonly VmPoint ToPoint(DateTimeOffset at, IReadOnlyList<double>? vcpus = null) => new()
     {
-        At = at, Cpu = Rate(0), Vcpus = vcpus, RssBytes = Bytes(RssPages), BalloonBytes = Bytes(BalloonPages),
-        DiskReadBytesPerSecond = Rate(1), DiskWriteBytesPerSecond = Rate(2), DiskReadsPerSecond = Rate(3), DiskWritesPerSecond = Rate(4),
-        NetReceiveBytesPerSecond = Rate(5), NetTransmitBytesPerSecond = Rate(6), NetReceivePacketsPerSecond = Rate(7), NetTransmitPacketsPerSecond = Rate(8),
+        At = at,
+        Cpu = Rate(0),
+        Vcpus = vcpus,
+        RssBytes = Bytes(RssPages),
+        BalloonBytes = Bytes(BalloonPages),
+        DiskReadBytesPerSecond = Rate(1),
+        DiskWriteBytesPerSecond = Rate(2),
+        DiskReadsPerSecond = Rate(3),
+        DiskWritesPerSecond = Rate(4),
+        NetReceiveBytesPerSecond = Rate(5),
+        NetTransmitBytesPerSecond = Rate(6),
+        NetReceivePacketsPerSecond = Rate(7),
+        NetTransmitPacketsPerSecond = Rate(8),
     };
 
     /// <summary>A rate by its place; null for NaN. Rounded: a float's noise is not worth sending.</summary>

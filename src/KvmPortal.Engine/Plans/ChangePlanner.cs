@@ -50,7 +50,11 @@ internal static class ChangePlanner
     /// <summary>The running definition with what changes live taken from the new one.</summary>
     public static VmDefinition WithLive(VmDefinition running, VmDefinition wanted) => running with
     {
-        Name = wanted.Name, Description = wanted.Description, Tags = wanted.Tags, Autostart = wanted.Autostart, CloudInit = wanted.CloudInit,
+        Name = wanted.Name,
+        Description = wanted.Description,
+        Tags = wanted.Tags,
+        Autostart = wanted.Autostart,
+        CloudInit = wanted.CloudInit,
         Disks = [.. running.Disks.Select(d => wanted.Disks.FirstOrDefault(w => w.Name == d.Name && w.Cdrom == d.Cdrom) is { } w
             ? d with { Limits = w.Limits, Image = d.Cdrom ? w.Image : d.Image } : d)],
     };
@@ -145,13 +149,18 @@ internal static class ChangePlanner
             if (disk.Cdrom && disk.Image != was.Image)
                 yield return PlanStep.Host(new ChangeMedium
                 {
-                    MachineId = id, Disk = disk.Name, Path = disk.Image is null ? null : inputs.Images[disk.Image].Path,
+                    MachineId = id,
+                    Disk = disk.Name,
+                    Path = disk.Image is null ? null : inputs.Images[disk.Image].Path,
                     BeforePath = was.Image is not null && inputs.Images.TryGetValue(was.Image, out var old) ? old.Path : null,
                 }, disk.Image is null ? $"Eject the medium of {disk.Name}." : $"Put the image {disk.Image} into {disk.Name}.");
             if (!disk.Cdrom && disk.Limits != was.Limits)
                 yield return PlanStep.Host(new SetDiskLimits
                 {
-                    MachineId = id, Disk = disk.Name, Limits = new DiskLimitsSpec(disk.Limits.Iops, disk.Limits.BytesPerSecond), Before = new DiskLimitsSpec(was.Limits.Iops, was.Limits.BytesPerSecond),
+                    MachineId = id,
+                    Disk = disk.Name,
+                    Limits = new DiskLimitsSpec(disk.Limits.Iops, disk.Limits.BytesPerSecond),
+                    Before = new DiskLimitsSpec(was.Limits.Iops, was.Limits.BytesPerSecond),
                 }, $"Set the limits of {disk.Name}.");
         }
     }

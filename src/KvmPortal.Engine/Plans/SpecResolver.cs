@@ -37,15 +37,21 @@ internal static class SpecResolver
         var order = BootOrder(def);
         var spec = new MachineSpec
         {
-            Id = vm.Id.Value, Name = def.Name, Accelerator = accelerator, MachineType = machineType!,
+            Id = vm.Id.Value,
+            Name = def.Name,
+            Accelerator = accelerator,
+            MachineType = machineType!,
             Family = def.Machine == MachineChoice.Q35 ? MachineFamily.Q35 : MachineFamily.Microvm,
             Cpu = new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1),
             Memory = new MemorySpec(def.Memory.SizeMiB, PageSizeKiB(def.Memory.Pages)),
-            Firmware = FirmwareOf(def), Tpm = def.Firmware.Tpm,
+            Firmware = FirmwareOf(def),
+            Tpm = def.Firmware.Tpm,
             DirectBoot = def.Boot.Direct is { } d ? new DirectBootSpec(PathOf(inputs, d.Kernel), d.Initrd is null ? null : PathOf(inputs, d.Initrd), d.CommandLine) : null,
             Disks = [.. def.Disks.Select(d => DiskOf(inputs, d, order))],
             Nics = [.. def.Nics.Select(n => NicOf(vm, n, order))],
-            Vnc = def.Consoles.Graphics == GraphicsChoice.Vnc, Serial = def.Consoles.Serial, Balloon = def.Memory.Balloon,
+            Vnc = def.Consoles.Graphics == GraphicsChoice.Vnc,
+            Serial = def.Consoles.Serial,
+            Balloon = def.Memory.Balloon,
             GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,
             RestoreFrom = vm.SuspendPath,
         };
@@ -134,13 +140,26 @@ internal static class SpecResolver
         if (disk.Cdrom)
             return new DiskSpec
             {
-                Name = disk.Name, Bus = bus, Format = DiskFormat.Raw, Path = disk.Image is null ? null : PathOf(inputs, disk.Image), Cdrom = true, ReadOnly = true, BootIndex = boot,
+                Name = disk.Name,
+                Bus = bus,
+                Format = DiskFormat.Raw,
+                Path = disk.Image is null ? null : PathOf(inputs, disk.Image),
+                Cdrom = true,
+                ReadOnly = true,
+                BootIndex = boot,
             };
         var row = inputs.Vm.Disks.First(d => d.Name == disk.Name);
         return new DiskSpec
         {
-            Name = disk.Name, Bus = bus, Format = row.Format, Path = row.Path, ReadOnly = disk.ReadOnly, BootIndex = boot, IoThread = bus == DiskBus.VirtioBlk,
-            Limits = new DiskLimitsSpec(disk.Limits.Iops, disk.Limits.BytesPerSecond), Backing = Backing(inputs, row),
+            Name = disk.Name,
+            Bus = bus,
+            Format = row.Format,
+            Path = row.Path,
+            ReadOnly = disk.ReadOnly,
+            BootIndex = boot,
+            IoThread = bus == DiskBus.VirtioBlk,
+            Limits = new DiskLimitsSpec(disk.Limits.Iops, disk.Limits.BytesPerSecond),
+            Backing = Backing(inputs, row),
         };
     }
 
@@ -151,7 +170,10 @@ internal static class SpecResolver
 
     private static NicSpec NicOf(Vm vm, NicDefinition nic, Dictionary<string, int> order) => new()
     {
-        Name = nic.Name, Kind = NicKind.User, Mac = nic.Mac?.ToLowerInvariant() ?? MacFor(vm.Id, nic.Name), BootIndex = order.TryGetValue(nic.Name, out var at) ? at : null,
+        Name = nic.Name,
+        Kind = NicKind.User,
+        Mac = nic.Mac?.ToLowerInvariant() ?? MacFor(vm.Id, nic.Name),
+        BootIndex = order.TryGetValue(nic.Name, out var at) ? at : null,
         Forwards = [.. nic.Forwards.Select(f => new PortForward(f.Protocol == ForwardProtocolChoice.Tcp ? ForwardProtocol.Tcp : ForwardProtocol.Udp, f.HostAddress, f.HostPort, f.GuestPort))],
     };
 

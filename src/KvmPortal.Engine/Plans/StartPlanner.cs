@@ -43,7 +43,12 @@ internal static class DiskPlanner
                 : row.Linked ? $"Make the disk {row.Name} ({gib:0.##} GiB) as an overlay of the image {image.Name}." : $"Copy the image {image.Name} to the disk {row.Name} ({gib:0.##} GiB).";
             yield return PlanStep.Host(new CreateDisk
             {
-                DiskId = row.Id.Value, Path = row.Path, Format = row.Format, SizeBytes = row.SizeBytes, Linked = row.Linked, SourcePath = image?.Path,
+                DiskId = row.Id.Value,
+                Path = row.Path,
+                Format = row.Format,
+                SizeBytes = row.SizeBytes,
+                Linked = row.Linked,
+                SourcePath = image?.Path,
                 SourceFormat = image is null ? null : image.Kind == ImageKind.Qcow2 ? DiskFormat.Qcow2 : DiskFormat.Raw,
             }, summary, image is null ? null : row.Linked ? "An overlay takes no time and no space; the image must stay." : "A full copy does not depend on the image.");
             yield return PlanStep.Portal(new RecordDiskReady(row.Id), $"Record that the disk {row.Name} is there.");

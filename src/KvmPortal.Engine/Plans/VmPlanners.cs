@@ -50,7 +50,9 @@ internal static class ActionPlanner
             VmAction.Start => StartPlanner.Plan(inputs),
             VmAction.Shutdown => One(PlanStep.Host(new PowerDownMachine
             {
-                MachineId = id, DeadlineSeconds = options.DeadlineSeconds, Fallback = options.Force ? PowerDownFallback.End : PowerDownFallback.Fail,
+                MachineId = id,
+                DeadlineSeconds = options.DeadlineSeconds,
+                Fallback = options.Force ? PowerDownFallback.End : PowerDownFallback.Fail,
             }, "Ask the guest to power off: by its agent if that answers, else by the ACPI power button.", options.Force
                 ? $"After {options.DeadlineSeconds} s it is ended." : $"After {options.DeadlineSeconds} s without effect the job fails and the guest runs on.")),
             VmAction.Stop => One(PlanStep.Host(new EndMachine { MachineId = id }, "End the machine at once.", "Like pulling the plug: the guest is not asked.")) with

@@ -24,8 +24,12 @@ internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHos
         var byId = diskImages.Count == 0 ? [] : await store.ReadAsync(db => db.Images.Where(i => diskImages.Contains(i.Id)).ToDictionaryAsync(i => i.Id, ct), ct);
         return new VmInputs
         {
-            Vm = vm, Status = (await tracker.FindAsync(vm.Id, ct))?.Status ?? vm.Status, HasProcess = await tracker.HasProcessAsync(vm.Id, ct),
-            Images = await ImagesAsync(DefinitionValidator.ImageReferences(vm.Definition), ct), DiskImages = byId, Facts = await host.GetFactsAsync(ct),
+            Vm = vm,
+            Status = (await tracker.FindAsync(vm.Id, ct))?.Status ?? vm.Status,
+            HasProcess = await tracker.HasProcessAsync(vm.Id, ct),
+            Images = await ImagesAsync(DefinitionValidator.ImageReferences(vm.Definition), ct),
+            DiskImages = byId,
+            Facts = await host.GetFactsAsync(ct),
         };
     }
 

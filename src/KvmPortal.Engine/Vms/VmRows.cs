@@ -33,8 +33,14 @@ internal static class VmRows
             var format = disk.Format == DiskFormatChoice.Raw ? DiskFormat.Raw : DiskFormat.Qcow2;
             var row = new Disk
             {
-                Id = id, VmId = vm.Id, Name = disk.Name, Format = format, Path = Path.Combine(folders.Disks, $"{id.Value:N}.{(format == DiskFormat.Raw ? "raw" : "qcow2")}"),
-                SizeBytes = disk.SizeGiB is { } gib ? gib * (1L << 30) : image?.VirtualSizeBytes ?? 0, ImageId = image?.Id, Linked = image is not null && disk.Copy == DiskSourceMode.Linked,
+                Id = id,
+                VmId = vm.Id,
+                Name = disk.Name,
+                Format = format,
+                Path = Path.Combine(folders.Disks, $"{id.Value:N}.{(format == DiskFormat.Raw ? "raw" : "qcow2")}"),
+                SizeBytes = disk.SizeGiB is { } gib ? gib * (1L << 30) : image?.VirtualSizeBytes ?? 0,
+                ImageId = image?.Id,
+                Linked = image is not null && disk.Copy == DiskSourceMode.Linked,
             };
             vm.Disks.Add(row);
             added.Add(row);
@@ -45,7 +51,13 @@ internal static class VmRows
 
     public static VmView View(Vm vm, VmStatus status) => new()
     {
-        Id = vm.Id, Definition = vm.Definition, Version = vm.Version, Status = status, MachineType = vm.MachineType, CreatedAt = vm.CreatedAt, ChangedAt = vm.ChangedAt,
+        Id = vm.Id,
+        Definition = vm.Definition,
+        Version = vm.Version,
+        Status = status,
+        MachineType = vm.MachineType,
+        CreatedAt = vm.CreatedAt,
+        ChangedAt = vm.ChangedAt,
         PendingChanges = vm.RunningDefinition is { } running && status.State is not VmState.Stopped ? ChangePlanner.Pending(running, vm.Definition) : [],
         Disks = [.. vm.Disks.OrderBy(d => d.Name, StringComparer.Ordinal).Select(d => new DiskView(d.Id, d.Name, d.Path, d.Format, d.SizeBytes, d.ImageId, d.Linked, d.Ready))],
     };

@@ -133,13 +133,32 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
                 return;
             var rows = await store.ReadAsync(db => db.Vms.Select(v => new
             {
-                v.Id, v.Name, v.TagIndex, v.Profile, v.CpuCount, v.MemoryMiB, v.State, v.Since, v.Reason, v.Accelerator, v.Pid, v.Generation, v.CreatedAt, Suspended = v.SuspendPath != null,
+                v.Id,
+                v.Name,
+                v.TagIndex,
+                v.Profile,
+                v.CpuCount,
+                v.MemoryMiB,
+                v.State,
+                v.Since,
+                v.Reason,
+                v.Accelerator,
+                v.Pid,
+                v.Generation,
+                v.CreatedAt,
+                Suspended = v.SuspendPath != null,
             }).ToListAsync(ct), ct);
             foreach (var v in rows)
             {
                 var summary = new VmSummary
                 {
-                    Id = v.Id, Name = v.Name, Tags = Tags(v.TagIndex), Profile = v.Profile, CpuCount = v.CpuCount, MemoryMiB = v.MemoryMiB, CreatedAt = v.CreatedAt,
+                    Id = v.Id,
+                    Name = v.Name,
+                    Tags = Tags(v.TagIndex),
+                    Profile = v.Profile,
+                    CpuCount = v.CpuCount,
+                    MemoryMiB = v.MemoryMiB,
+                    CreatedAt = v.CreatedAt,
                     Status = new VmStatus(v.State, v.Since, v.Reason, v.Accelerator, v.Pid, v.Generation),
                 };
                 entries.TryAdd(v.Id, new Entry { Summary = summary, Suspended = v.Suspended, Truth = new MachineTruth(null, v.State == VmState.Crashed ? MachineEnd.Crashed : null, v.Reason) });
@@ -184,7 +203,14 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
 
     public static VmSummary SummaryOf(Vm vm) => new()
     {
-        Id = vm.Id, Name = vm.Name, Tags = vm.Definition.Tags, Profile = vm.Profile, CpuCount = vm.CpuCount, MemoryMiB = vm.MemoryMiB, Status = vm.Status, CreatedAt = vm.CreatedAt,
+        Id = vm.Id,
+        Name = vm.Name,
+        Tags = vm.Definition.Tags,
+        Profile = vm.Profile,
+        CpuCount = vm.CpuCount,
+        MemoryMiB = vm.MemoryMiB,
+        Status = vm.Status,
+        CreatedAt = vm.CreatedAt,
     };
 
     private static string[] Tags(string index) => index.Split(',', StringSplitOptions.RemoveEmptyEntries);

@@ -1,16 +1,19 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using System.Text;
 using System.Threading.Channels;
-using CliWrap;
-using CliWrap.Exceptions;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Host.Images;
 
-/// <summary>Makes and deletes disk files. A disk appears under its name only when it is whole; formats are always said, never probed.</summary>
+/// <summary>
+/// Makes and deletes disk files. A disk appears under its name only when it is whole and on the medium; formats are always said, never probed; and qemu-img
+/// opens no image that our own parser has not read.
+/// </summary>
 internal sealed class DiskFiles(HostFolders folders)
 {
+    private const long MostBytes = 64L << 40;
+
+    /// <summary>Throws <see cref="HostException"/>: NotAllowed (path), WrongState (sizes, formats), ImageRefused, NoRoom, Missing (qemu-img), LaunchFailed.</summary>
     public async IAsyncEnumerable<StepReport> CreateAsync(CreateDisk step, [EnumeratorCancellation] CancellationToken ct)
     {
         RequireOurs(step.DiskId, step.Path);
@@ -20,6 +23,7 @@ internal sealed class DiskFiles(HostFolders folders)
             yield break;
         }
 
+        RequireSense(step);
         Directory.CreateDirectory(folders.Disks, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var part = step.Path + ".part";
         File.Delete(part);
@@ -31,7 +35,7 @@ internal sealed class DiskFiles(HostFolders folders)
             else
                 await MakeAsync(step, part, ct);
             File.SetUnixFileMode(part, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            File.Move(part, step.Path, overwrite: false);
+            LinuxFiles.Publish(part, step.Path);
         }
         finally
         {
@@ -57,6 +61,25 @@ internal sealed class DiskFiles(HostFolders folders)
             throw new HostException(HostError.NotAllowed, "That is not the path of this disk.");
     }
 
+    /// <summary>Refuses before anything runs what qemu-img would do wrongly, late or without a word, such as an overlay that hides the end of its image.</summary>
+    private void RequireSense(CreateDisk step)
+    {
+        if (step.SizeBytes is <= 0 or > MostBytes || step.SizeBytes % 512 != 0)
+            throw new HostException(HostError.WrongState, $"A disk of {step.SizeBytes} bytes is not possible: give a multiple of 512 up to 64 TiB.");
+        if (step.SourcePath is not { } source)
+            return;
+        if (step.Linked && step.Format != DiskFormat.Qcow2)
+            throw new HostException(HostError.WrongState, "A linked disk must be qcow2: a raw file cannot refer to an image.");
+        if (Path.GetDirectoryName(source) != folders.Images || Path.GetFullPath(source) != source)
+            throw new HostException(HostError.NotAllowed, "A disk can only be made from a file of the image store.");
+        using var file = LinuxFiles.OpenRegular(source);
+        var found = ImageInspector.Inspect(file, null);
+        if (step.SourceFormat != (found.Kind == ImageKind.Qcow2 ? DiskFormat.Qcow2 : DiskFormat.Raw))
+            throw new HostException(HostError.WrongState, $"The image is {found.Kind.ToString().ToLowerInvariant()}, not {step.SourceFormat?.ToString().ToLowerInvariant() ?? "without a format"}.");
+        if (step.SizeBytes < found.VirtualSizeBytes)
+            throw new HostException(HostError.WrongState, $"The disk ({step.SizeBytes} bytes) is smaller than its image ({found.VirtualSizeBytes} bytes): the end of the image would be lost.") { Hint = "Make the disk at least as large as the image." };
+    }
+
     private static async Task MakeAsync(CreateDisk step, string part, CancellationToken ct)
     {
         if (step.Format == DiskFormat.Raw)
@@ -67,61 +90,32 @@ internal sealed class DiskFiles(HostFolders folders)
         }
 
         string[] backing = step.SourcePath is null ? [] : ["-b", step.SourcePath, "-F", Name(step.SourceFormat!.Value)];
-        await RunAsync(["create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on,extended_l2=off,cluster_size=65536", .. backing, part, step.SizeBytes.ToString(CultureInfo.InvariantCulture)], null, ct);
+        await QemuImg.RunAsync(["create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on,extended_l2=off,cluster_size=65536", .. backing, part, Number(step.SizeBytes)], null, ct);
     }
 
     private static async IAsyncEnumerable<StepReport> CopyAsync(CreateDisk step, string part, [EnumeratorCancellation] CancellationToken ct)
     {
         var percents = Channel.CreateBounded<double>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropOldest });
-        var copying = RunAsync(["convert", "-p", "-m", "8", "-W", "-f", Name(step.SourceFormat!.Value), "-O", Name(step.Format), step.SourcePath!, part], percents.Writer, ct);
+        using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var copying = QemuImg.RunAsync(["convert", "-p", "-m", "8", "-W", "-f", Name(step.SourceFormat!.Value), "-O", Name(step.Format), step.SourcePath!, part], percents.Writer, abandoned.Token);
         _ = copying.ContinueWith(_ => percents.Writer.TryComplete(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-        await foreach (var percent in percents.Reader.ReadAllAsync(CancellationToken.None))
-            yield return new StepProgress((long)(step.SizeBytes * percent / 100), step.SizeBytes);
+        try
+        {
+            await foreach (var percent in percents.Reader.ReadAllAsync(CancellationToken.None))
+                yield return new StepProgress((long)(step.SizeBytes * percent / 100), step.SizeBytes);
+        }
+        finally
+        {
+            // Who stops reading the reports has stopped the copy, too; it is over before its file is removed.
+            await abandoned.CancelAsync();
+            await copying.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
         await copying;
-        await RunAsync(["resize", "-q", "-f", Name(step.Format), part, step.SizeBytes.ToString(CultureInfo.InvariantCulture)], null, ct);
+        await QemuImg.RunAsync(["resize", "-q", "-f", Name(step.Format), part, Number(step.SizeBytes)], null, ct);
     }
 
     private static string Name(DiskFormat format) => format == DiskFormat.Qcow2 ? "qcow2" : "raw";
 
-    /// <summary>Runs qemu-img with arguments, never through a shell; a cancel kills it.</summary>
-    private static async Task RunAsync(string[] arguments, ChannelWriter<double>? percents, CancellationToken ct)
-    {
-        var stderr = new StringBuilder();
-        var command = Cli.Wrap("qemu-img").WithArguments(arguments).WithValidation(CommandResultValidation.ZeroExitCode)
-            .WithStandardErrorPipe(PipeTarget.ToDelegate(line =>
-            {
-                if (stderr.Length < 4096)
-                    stderr.AppendLine(line);
-            }))
-            .WithStandardOutputPipe(percents is null ? PipeTarget.Null : PipeTarget.Create((stream, token) => ReadPercentsAsync(stream, percents, token)));
-        try
-        {
-            await command.ExecuteAsync(ct);
-        }
-        catch (CommandExecutionException e)
-        {
-            throw new HostException(HostError.LaunchFailed, $"qemu-img could not {arguments[0]} the disk: {stderr.ToString().Trim().Split('\n')[0]}", e)
-            {
-                ExitCode = e.ExitCode, StderrTail = stderr.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries),
-            };
-        }
-        catch (System.ComponentModel.Win32Exception e)
-        {
-            throw new HostException(HostError.Missing, "qemu-img is not installed on this host.", e) { Hint = "Install the package qemu-utils." };
-        }
-    }
-
-    /// <summary>`qemu-img -p` writes `    (12.34/100%)\r` over and over.</summary>
-    private static async Task ReadPercentsAsync(Stream stream, ChannelWriter<double> percents, CancellationToken ct)
-    {
-        var buffer = new byte[1024];
-        while (await stream.ReadAsync(buffer, ct) is > 0 and var read)
-        {
-            var text = Encoding.ASCII.GetString(buffer, 0, read);
-            var end = text.LastIndexOf("/100%", StringComparison.Ordinal);
-            var start = end < 0 ? -1 : text.LastIndexOf('(', end);
-            if (start >= 0 && double.TryParse(text.AsSpan(start + 1, end - start - 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var percent))
-                percents.TryWrite(percent);
-        }
-    }
+    private static string Number(long bytes) => bytes.ToString(CultureInfo.InvariantCulture);
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using KvmPortal.Host.Contract;
@@ -12,29 +13,46 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
 {
     private const int BlockBytes = 1 << 20;
     private const long Reserve = 256L << 20;
+    private const long FreeCheckBytes = 64L << 20;
     private readonly string quarantine = Path.Combine(folders.Images, ".quarantine");
 
     /// <summary>Takes a stream.</summary>
     public Task<ReceivedImage> ReceiveAsync(ReceiveImage request, Stream content, CancellationToken ct) => TakeAsync(request, content, _ => { }, ct);
 
-    /// <summary>Copies a file of an allowed folder; reports progress in bytes.</summary>
+    /// <summary>Copies a file of an allowed folder; reports progress in bytes. An image of this id that is there already is success.</summary>
     public async IAsyncEnumerable<StepReport> RegisterAsync(RegisterImage step, [EnumeratorCancellation] CancellationToken ct)
     {
-        var path = Allowed(step.SourcePath);
-        await using var source = new FileStream(path, new FileStreamOptions { Mode = FileMode.Open, Access = FileAccess.Read, Options = FileOptions.Asynchronous | FileOptions.SequentialScan });
+        if (Published(step.ImageId) is { } there)
+        {
+            yield return new StepDone(false) { Image = await DescribeAsync(step.ImageId, there, ct) };
+            yield break;
+        }
+
+        await using var source = LinuxFiles.OpenRegular(Allowed(step.SourcePath));
         var total = source.Length;
         var copied = 0L;
-        var copying = TakeAsync(new ReceiveImage(step.ImageId, total, null, null, MostBytes), source, n => Interlocked.Exchange(ref copied, n), ct);
-        while (await Task.WhenAny(copying, Task.Delay(250, CancellationToken.None)) != copying)
-            yield return new StepProgress(Interlocked.Read(ref copied), total);
+        using var abandoned = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var copying = TakeAsync(new ReceiveImage(step.ImageId, total, null, null, MostBytes), source, n => Interlocked.Exchange(ref copied, n), abandoned.Token);
+        try
+        {
+            while (await Task.WhenAny(copying, Task.Delay(250, CancellationToken.None)) != copying)
+                yield return new StepProgress(Interlocked.Read(ref copied), total);
+        }
+        finally
+        {
+            // Who stops reading the reports has stopped the copy, too; it is over before its source is closed.
+            await abandoned.CancelAsync();
+            await ((Task)copying).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
         yield return new StepDone(true) { Image = await copying };
     }
 
     /// <summary>Deletes an image's file; fine when it is gone already.</summary>
-    public bool Delete(string path)
+    public bool Delete(Guid id, string path)
     {
-        if (Path.GetDirectoryName(Path.GetFullPath(path)) != folders.Images)
-            throw new HostException(HostError.NotAllowed, "That file is not in the image store.");
+        if (Path.GetDirectoryName(path) != folders.Images || Path.GetFullPath(path) != path || !Path.GetFileName(path).StartsWith($"{id:N}.", StringComparison.Ordinal))
+            throw new HostException(HostError.NotAllowed, "That is not the path of this image in the image store.");
         var there = File.Exists(path);
         File.Delete(path);
         return there;
@@ -53,10 +71,20 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
     {
         if (!options.ImageFolders.Contains(folder))
             throw new HostException(HostError.NotAllowed, $"The folder \"{folder}\" is not in the list of allowed image folders (Host:ImageFolders).");
-        if (!Directory.Exists(folder))
+        try
+        {
+            return [.. new DirectoryInfo(folder).EnumerateFiles().Where(f => f.LinkTarget is null && f.Length > 0).OrderByDescending(f => f.LastWriteTimeUtc).Take(1000)
+                .Select(f => new HostFile(f.FullName, f.Name, f.Length, new DateTimeOffset(f.LastWriteTimeUtc)))];
+        }
+        catch (IOException)
+        {
+            // The folder is not there, or a file went away while we looked: the next look shows what is left.
             return [];
-        return [.. new DirectoryInfo(folder).EnumerateFiles().Where(f => f.LinkTarget is null && f.Length > 0).OrderByDescending(f => f.LastWriteTimeUtc).Take(1000)
-            .Select(f => new HostFile(f.FullName, f.Name, f.Length, new DateTimeOffset(f.LastWriteTimeUtc)))];
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new HostException(HostError.NotAllowed, $"The portal may not read the folder \"{folder}\".", e);
+        }
     }
 
     /// <summary>Removes what an earlier process left in the quarantine.</summary>
@@ -68,37 +96,54 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
 
     private long MostBytes => options.MaxImageGiB * (1L << 30);
 
-    /// <summary>The real path of a regular file directly in an allowed folder; symbolic links are not followed out of it.</summary>
+    /// <summary>The path, when it names something directly in an allowed folder; what that is, the open decides.</summary>
     private string Allowed(string path)
     {
-        var file = new FileInfo(Path.GetFullPath(path));
-        var folder = options.ImageFolders.FirstOrDefault(f => file.DirectoryName == Path.GetFullPath(f).TrimEnd('/'));
-        if (folder is null || file.LinkTarget is not null || (file.Attributes & (FileAttributes.Directory | FileAttributes.Device)) != 0)
-            throw new HostException(HostError.NotAllowed, "Only regular files directly in an allowed image folder (Host:ImageFolders) can be registered.");
-        return file.Exists ? file.FullName : throw new HostException(HostError.NotFound, $"There is no file \"{path}\".");
+        var full = Path.GetFullPath(path);
+        return options.ImageFolders.Any(f => Path.GetDirectoryName(full) == Path.GetFullPath(f).TrimEnd('/')) ? full
+            : throw new HostException(HostError.NotAllowed, "Only regular files directly in an allowed image folder (Host:ImageFolders) can be registered.");
+    }
+
+    /// <summary>The published file of an image; null when there is none.</summary>
+    private string? Published(Guid id) => Directory.Exists(folders.Images) ? Directory.EnumerateFiles(folders.Images, $"{id:N}.*").FirstOrDefault() : null;
+
+    private static async Task<ReceivedImage> DescribeAsync(Guid id, string path, CancellationToken ct)
+    {
+        await using var file = File.OpenRead(path);
+        var found = ImageInspector.Inspect(file, null);
+        file.Position = 0;
+        return new ReceivedImage(id, path, found.Kind, file.Length, found.VirtualSizeBytes, Convert.ToHexStringLower(await SHA256.HashDataAsync(file, ct)));
     }
 
     private async Task<ReceivedImage> TakeAsync(ReceiveImage request, Stream content, Action<long> progress, CancellationToken ct)
     {
         const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        if (request.Length > request.MaxBytes)
+            throw new HostException(HostError.NoRoom, $"The file has {request.Length} bytes; at most {request.MaxBytes} are allowed.");
+        if (Published(request.ImageId) is not null)
+            throw new HostException(HostError.InUse, "This image is in the store already.");
         Directory.CreateDirectory(folders.Images, mine);
         Directory.CreateDirectory(quarantine, mine);
-        var part = Path.Combine(quarantine, $"{request.ImageId:N}.part");
+        // Each try has its own part, so that a second one with the same id cannot spoil the first.
+        var part = Path.Combine(quarantine, $"{request.ImageId:N}-{Guid.NewGuid():N}.part");
         try
         {
-            if (request.Length > request.MaxBytes)
-                throw new HostException(HostError.NoRoom, $"The file has {request.Length} bytes; at most {request.MaxBytes} are allowed.");
             string digest;
             await using (var file = new FileStream(part, new FileStreamOptions
             {
-                Mode = FileMode.Create, Access = FileAccess.ReadWrite, Share = FileShare.None, BufferSize = 0, Options = FileOptions.Asynchronous, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.ReadWrite,
+                Share = FileShare.None,
+                BufferSize = 0,
+                Options = FileOptions.Asynchronous,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
             }))
-            {
                 digest = await CopyAsync(request, content, file, progress, ct);
-                file.Flush(flushToDisk: true);
-            }
-
             return Publish(request, part, digest);
+        }
+        catch (IOException e) when (LinuxFiles.IsFull(e))
+        {
+            throw new HostException(HostError.NoRoom, "The host has no space left for the image.", e);
         }
         finally
         {
@@ -108,33 +153,41 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
 
     private async Task<string> CopyAsync(ReceiveImage request, Stream content, FileStream file, Action<long> progress, CancellationToken ct)
     {
+        if (request.Length > Free())
+            throw new HostException(HostError.NoRoom, $"The file has {request.Length} bytes, but only {Math.Max(0, Free())} are free on the host.");
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var free = new DriveInfo(folders.Images).AvailableFreeSpace - Reserve;
-        if (request.Length > free)
-            throw new HostException(HostError.NoRoom, $"The file has {request.Length} bytes, but only {Math.Max(0, free)} are free on the host.");
-        var (filling, writing) = (new byte[BlockBytes], new byte[BlockBytes]);
+        var (filling, writing) = (ArrayPool<byte>.Shared.Rent(BlockBytes), ArrayPool<byte>.Shared.Rent(BlockBytes));
         var pending = Task.CompletedTask;
         var total = 0L;
         try
         {
-            // One block is read and hashed while the one before is written.
-            while (await content.ReadAtLeastAsync(filling, BlockBytes, throwOnEndOfStream: false, ct) is > 0 and var read)
+            // One block is read and hashed while the one before is written; a block of zeros becomes a hole.
+            while (await content.ReadAtLeastAsync(filling.AsMemory(0, BlockBytes), BlockBytes, throwOnEndOfStream: false, ct) is > 0 and var read)
             {
-                total += read;
-                if (total > request.MaxBytes)
+                if (total + read > request.MaxBytes)
                     throw new HostException(HostError.NoRoom, $"The file has more than the {request.MaxBytes} bytes that are allowed.");
-                if (request.Length is { } announced && total > announced)
+                if (request.Length is { } announced && total + read > announced)
                     throw new HostException(HostError.DigestMismatch, $"The file is longer than the {announced} bytes that were announced.");
+                if (request.Length is null && total % FreeCheckBytes == 0 && Free() < FreeCheckBytes)
+                    throw new HostException(HostError.NoRoom, $"The host has no space left for the image after {total} bytes.");
                 hash.AppendData(filling, 0, read);
                 await pending;
                 (filling, writing) = (writing, filling);
-                pending = file.WriteAsync(writing.AsMemory(0, read), ct).AsTask();
+                if (writing.AsSpan(0, read).IndexOfAnyExcept((byte)0) >= 0)
+                    pending = RandomAccess.WriteAsync(file.SafeFileHandle, writing.AsMemory(0, read), total, ct).AsTask();
+                total += read;
                 progress(total);
             }
+
+            await pending;
+            RandomAccess.SetLength(file.SafeFileHandle, total);
         }
         finally
         {
-            await pending;
+            // A buffer that is being written must not go back to the pool.
+            await pending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            ArrayPool<byte>.Shared.Return(filling);
+            ArrayPool<byte>.Shared.Return(writing);
         }
 
         if (request.Length is { } length && total != length)
@@ -144,6 +197,9 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
             throw new HostException(HostError.DigestMismatch, $"The file's SHA-256 digest is {digest}, not {wanted} as announced.") { Hint = "It was changed or damaged on the way: send it again." };
         return digest;
     }
+
+    /// <summary>Bytes that images may still take; the reserve is for the portal and running machines.</summary>
+    private long Free() => new DriveInfo(folders.Images).AvailableFreeSpace - Reserve;
 
     private ReceivedImage Publish(ReceiveImage request, string part, string digest)
     {
@@ -157,7 +213,15 @@ internal sealed class ImageStore(HostOptions options, HostFolders folders)
 
         var path = Path.Combine(folders.Images, $"{request.ImageId:N}.{found.Kind.ToString().ToLowerInvariant()}");
         File.SetUnixFileMode(part, UnixFileMode.UserRead);
-        File.Move(part, path, overwrite: false);
+        try
+        {
+            LinuxFiles.Publish(part, path);
+        }
+        catch (IOException e) when (File.Exists(path))
+        {
+            throw new HostException(HostError.InUse, "This image came into the store meanwhile.", e);
+        }
+
         return new ReceivedImage(request.ImageId, path, found.Kind, length, found.VirtualSizeBytes, digest);
     }
 }

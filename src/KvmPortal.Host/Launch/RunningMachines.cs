@@ -206,7 +206,12 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
 
     private MachineObserved Observed(MachineSupervisor m) => new()
     {
-        At = time.GetUtcNow(), MachineId = m.Id, State = m.State, Pid = m.Pid, Accelerator = m.Run.Spec.Accelerator, StartedAt = m.Run.StartedAt,
+        At = time.GetUtcNow(),
+        MachineId = m.Id,
+        State = m.State,
+        Pid = m.Pid,
+        Accelerator = m.Run.Spec.Accelerator,
+        StartedAt = m.Run.StartedAt,
     };
 
     /// <summary>Tries as soon as the socket may listen; ends at once when the process does.</summary>

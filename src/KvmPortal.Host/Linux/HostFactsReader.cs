@@ -14,7 +14,9 @@ internal sealed class HostFactsReader(HostPaths paths)
 
     public string KernelVersion => HostPaths.Read(paths.Proc("sys/kernel/osrelease")) ?? "unknown";
 
-    public string OsName => HostPaths.Read(paths.Etc("os-release"))?.Split('\n').FirstOrDefault(l => l.StartsWith("PRETTY_NAME=", StringComparison.Ordinal))?["PRETTY_NAME=".Length..].Trim('"') ?? "Linux";
+    /// <summary>os-release(5): the file in /etc, else the vendor's.</summary>
+    public string OsName => (HostPaths.Read(paths.Etc("os-release")) ?? HostPaths.Read(paths.In("usr/lib/os-release")))?.Split('\n')
+        .FirstOrDefault(l => l.StartsWith("PRETTY_NAME=", StringComparison.Ordinal))?["PRETTY_NAME=".Length..].Trim().Trim('"', '\'') is { Length: > 0 } name ? name : "Linux";
 
     public CpuFacts Cpu()
     {
@@ -50,27 +52,40 @@ internal sealed class HostFactsReader(HostPaths paths)
 
     public MemoryFacts Memory()
     {
-        long total = 0, available = 0;
+        long total = 0, free = 0;
+        long? available = null;
         foreach (var line in (HostPaths.Read(paths.Proc("meminfo")) ?? "").Split('\n'))
         {
             var fields = line.Split(' ', StringSplitOptions.RemoveEmptyEntries);
             if (fields.Length >= 2 && long.TryParse(fields[1], NumberStyles.None, CultureInfo.InvariantCulture, out var kib))
             {
-                if (fields[0] == "MemTotal:")
-                    total = kib / 1024;
-                else if (fields[0] == "MemAvailable:")
-                    available = kib / 1024;
+                switch (fields[0])
+                {
+                    case "MemTotal:":
+                        total = kib / 1024;
+                        break;
+                    case "MemFree:":
+                        free = kib / 1024;
+                        break;
+                    case "MemAvailable:":
+                        available = kib / 1024;
+                        break;
+                }
             }
         }
 
-        return new MemoryFacts(total, available);
+        // Some containers show no MemAvailable; what is free is surely available.
+        return new MemoryFacts(total, available ?? free);
     }
 
-    /// <summary>The file system that holds a folder.</summary>
+    /// <summary>The file system that holds a folder, or will hold it: a folder that is not there yet is looked up in its parents.</summary>
     public static StorageFacts Storage(string folder)
     {
+        var asked = folder;
+        while (!Directory.Exists(folder) && Path.GetDirectoryName(folder) is { Length: > 0 } parent)
+            folder = parent;
         var drive = new DriveInfo(folder);
-        return new StorageFacts(folder, drive.TotalSize, drive.AvailableFreeSpace);
+        return new StorageFacts(asked, drive.TotalSize, drive.AvailableFreeSpace);
     }
 
     /// <summary>Number of CPUs in a kernel list such as `0-3,8`; null when it is not one.</summary>

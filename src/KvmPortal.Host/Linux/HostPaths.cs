@@ -3,6 +3,7 @@ namespace KvmPortal.Host.Linux;
 /// <summary>Where the kernel's files are, under a replaceable root: tests give a captured tree.</summary>
 internal sealed record HostPaths(string Root = "/")
 {
+    public string In(string path) => Path.Combine(Root, path);
     public string Proc(string path) => Path.Combine(Root, "proc", path);
     public string Sys(string path) => Path.Combine(Root, "sys", path);
     public string Etc(string path) => Path.Combine(Root, "etc", path);

@@ -18,8 +18,15 @@ internal sealed class HostMeter(HostPaths paths, TimeProvider time)
         var (memory, available) = Memory();
         return new HostSample
         {
-            At = time.GetUtcNow(), CpuBusy = share, MemoryTotalBytes = memory, MemoryAvailableBytes = available, Load1 = Load1(), Machines = machines,
-            CpuPressure = Pressure("cpu"), MemoryPressure = Pressure("memory"), IoPressure = Pressure("io"),
+            At = time.GetUtcNow(),
+            CpuBusy = share,
+            MemoryTotalBytes = memory,
+            MemoryAvailableBytes = available,
+            Load1 = Load1(),
+            Machines = machines,
+            CpuPressure = Pressure("cpu"),
+            MemoryPressure = Pressure("memory"),
+            IoPressure = Pressure("io"),
         };
     }
 

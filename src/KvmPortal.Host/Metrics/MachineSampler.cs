@@ -50,8 +50,11 @@ internal sealed class MachineSampler(RunningMachines machines, HostMeter hostMet
             var balloon = machine.Run.Spec.Balloon ? (await machine.Qmp.QueryBalloonAsync(deadline.Token)).Actual : (long?)null;
             return sample with
             {
-                BalloonBytes = balloon, DiskReadBytes = stats.Sum(s => s.Stats.RdBytes), DiskWriteBytes = stats.Sum(s => s.Stats.WrBytes),
-                DiskReadOperations = stats.Sum(s => s.Stats.RdOperations), DiskWriteOperations = stats.Sum(s => s.Stats.WrOperations),
+                BalloonBytes = balloon,
+                DiskReadBytes = stats.Sum(s => s.Stats.RdBytes),
+                DiskWriteBytes = stats.Sum(s => s.Stats.WrBytes),
+                DiskReadOperations = stats.Sum(s => s.Stats.RdOperations),
+                DiskWriteOperations = stats.Sum(s => s.Stats.WrOperations),
             };
         }
         catch (Exception e) when (e is HostException || (e is OperationCanceledException && !ct.IsCancellationRequested))

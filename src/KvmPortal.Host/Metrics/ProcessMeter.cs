@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using KvmPortal.Host.Linux;
 using Microsoft.Win32.SafeHandles;
 
 namespace KvmPortal.Host.Metrics;
@@ -14,21 +15,32 @@ internal sealed class ProcessMeter : IDisposable
     private readonly SafeFileHandle cpu;
     private readonly SafeFileHandle memory;
     private readonly SafeFileHandle[] threads;
+    private readonly bool scheduler;
 
-    private ProcessMeter(SafeFileHandle cpu, SafeFileHandle memory, SafeFileHandle[] threads)
+    private ProcessMeter(SafeFileHandle cpu, SafeFileHandle memory, SafeFileHandle[] threads, bool scheduler)
     {
-        (this.cpu, this.memory, this.threads) = (cpu, memory, threads);
+        (this.cpu, this.memory, this.threads, this.scheduler) = (cpu, memory, threads, scheduler);
     }
 
-    /// <summary>Null when the process is gone.</summary>
-    public static ProcessMeter? Open(int pid, IReadOnlyList<int> vcpuThreads)
+    /// <summary>Null when the process, or one of the threads, is gone.</summary>
+    public static ProcessMeter? Open(int pid, IReadOnlyList<int> vcpuThreads) => Open(new HostPaths(), pid, vcpuThreads);
+
+    public static ProcessMeter? Open(HostPaths paths, int pid, IReadOnlyList<int> vcpuThreads)
     {
+        // A kernel without CONFIG_SCHED_INFO has no schedstat: then threads are read in ticks, too.
+        var scheduler = File.Exists(paths.Proc($"{pid}/schedstat"));
+        var opened = new List<SafeFileHandle>(vcpuThreads.Count + 2);
         try
         {
-            return new ProcessMeter(Handle($"/proc/{pid}/stat"), Handle($"/proc/{pid}/statm"), [.. vcpuThreads.Select(t => Handle($"/proc/{pid}/task/{t}/schedstat"))]);
+            opened.Add(Handle(paths.Proc($"{pid}/stat")));
+            opened.Add(Handle(paths.Proc($"{pid}/statm")));
+            foreach (var thread in vcpuThreads)
+                opened.Add(Handle(paths.Proc($"{pid}/task/{thread}/{(scheduler ? "schedstat" : "stat")}")));
+            return new ProcessMeter(opened[0], opened[1], [.. opened.Skip(2)], scheduler);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            opened.ForEach(h => h.Dispose());
             return null;
         }
     }
@@ -39,16 +51,17 @@ internal sealed class ProcessMeter : IDisposable
         (cpuNanoseconds, residentBytes) = (0, 0);
         try
         {
-            // utime and stime, fields 14 and 15, in clock ticks of 10 ms (proc(5)); counted from the last parenthesis.
             var stat = Text(cpu);
-            var rest = stat[(stat.LastIndexOf((byte)')') + 2)..];
-            cpuNanoseconds = (Field(rest, 11) + Field(rest, 12)) * 10_000_000;
+            // A process that ended has an empty file or, while nobody has waited for it, the state Z.
+            if (!stat.Contains((byte)')') || AfterName(stat)[0] is (byte)'Z' or (byte)'X')
+                return false;
+            cpuNanoseconds = Ticks(stat);
             residentBytes = Field(Text(memory), 1) * PageSize;
             for (var i = 0; i < threads.Length && i < vcpuNanoseconds.Length; i++)
-                vcpuNanoseconds[i] = Field(Text(threads[i]), 0);
+                vcpuNanoseconds[i] = scheduler ? Field(Text(threads[i]), 0) : Ticks(Text(threads[i]));
             return true;
         }
-        catch (Exception e) when (e is IOException or ArgumentOutOfRangeException)
+        catch (Exception e) when (e is IOException or ArgumentOutOfRangeException or IndexOutOfRangeException)
         {
             return false;
         }
@@ -65,6 +78,16 @@ internal sealed class ProcessMeter : IDisposable
     private static SafeFileHandle Handle(string path) => File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
 
     private ReadOnlySpan<byte> Text(SafeFileHandle file) => buffer.AsSpan(0, RandomAccess.Read(file, buffer, 0));
+
+    /// <summary>What follows the process name, which stands in parentheses and may contain anything, parentheses and spaces too.</summary>
+    private static ReadOnlySpan<byte> AfterName(ReadOnlySpan<byte> stat) => stat[(stat.LastIndexOf((byte)')') + 2)..];
+
+    /// <summary>utime and stime, fields 14 and 15 of stat, in clock ticks of 10 ms (proc(5)), as nanoseconds.</summary>
+    private static long Ticks(ReadOnlySpan<byte> stat)
+    {
+        var rest = AfterName(stat);
+        return (Field(rest, 11) + Field(rest, 12)) * 10_000_000;
+    }
 
     private static long Field(ReadOnlySpan<byte> text, int index)
     {

@@ -10,7 +10,9 @@ internal static class QmpCommands
 {
     public static readonly JsonSerializerOptions Json = new()
     {
-        PropertyNamingPolicy = JsonNamingPolicy.KebabCaseLower, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, NumberHandling = JsonNumberHandling.Strict,
+        PropertyNamingPolicy = JsonNamingPolicy.KebabCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        NumberHandling = JsonNumberHandling.Strict,
     };
 
     private static readonly TimeSpan Quick = TimeSpan.FromSeconds(10);
@@ -59,7 +61,9 @@ internal static class QmpCommands
     /// <summary>Sets the limits of a throttle group object (qapi/block-core.json, ThrottleLimits).</summary>
     public static Task SetThrottleAsync(this QmpClient qmp, string group, DiskLimitsSpec limits, CancellationToken ct) => qmp.ExecuteAsync("qom-set", new
     {
-        Path = $"/objects/{group}", Property = "limits", Value = new Dictionary<string, long> { ["iops-total"] = limits.Iops, ["bps-total"] = limits.BytesPerSecond },
+        Path = $"/objects/{group}",
+        Property = "limits",
+        Value = new Dictionary<string, long> { ["iops-total"] = limits.Iops, ["bps-total"] = limits.BytesPerSecond },
     }, Quick, ct);
 
     public static Task EjectAsync(this QmpClient qmp, string device, CancellationToken ct) => qmp.ExecuteAsync("eject", new { Id = device, Force = true }, Quick, ct);

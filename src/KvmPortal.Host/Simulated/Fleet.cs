@@ -98,7 +98,12 @@ internal sealed class Fleet
             machine.MarkEnded(Now);
             Events.Publish(new MachineEnded
             {
-                At = Now, MachineId = machine.Id, End = end, Reason = reason, ExitCode = exitCode, StderrTail = stderr,
+                At = Now,
+                MachineId = machine.Id,
+                End = end,
+                Reason = reason,
+                ExitCode = exitCode,
+                StderrTail = stderr,
             });
             return true;
         }

@@ -47,6 +47,11 @@ internal sealed class SimulatedMachine(MachineSpec spec, int pid, DateTimeOffset
 
     public MachineObserved Observe(DateTimeOffset now) => new()
     {
-        At = now, MachineId = Id, State = State, Pid = Pid, Accelerator = Spec.Accelerator, StartedAt = StartedAt,
+        At = now,
+        MachineId = Id,
+        State = State,
+        Pid = Pid,
+        Accelerator = Spec.Accelerator,
+        StartedAt = StartedAt,
     };
 }

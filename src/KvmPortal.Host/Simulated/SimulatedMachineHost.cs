@@ -50,8 +50,14 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         Kvm = _steps.Kvm,
         Qemu = new()
         {
-            Version = "10.0.0 (simulated)", Path = "/usr/bin/qemu-system-x86_64", Q35Machine = "pc-q35-10.0", IoUring = true,
-            UefiAvailable = true, SecureBootAvailable = true, TpmAvailable = true, MicrovmAvailable = true,
+            Version = "10.0.0 (simulated)",
+            Path = "/usr/bin/qemu-system-x86_64",
+            Q35Machine = "pc-q35-10.0",
+            IoUring = true,
+            UefiAvailable = true,
+            SecureBootAvailable = true,
+            TpmAvailable = true,
+            MicrovmAvailable = true,
         },
         Storage = new(Path.GetFullPath(_options.DataRoot), Store.TotalBytes, Math.Max(0, _store.FreeBytes)),
         Folders = _store.Folders,

@@ -26,9 +26,12 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
             new EngineOptions { DataRoot = data, Simulated = simulated, ParallelJobs = Number(configuration, "Engine:ParallelJobs", 32, 1, 256) },
             new HostOptions
             {
-                DataRoot = data, RunRoot = configuration["Host:RunRoot"] ?? DefaultRunRoot(data), QemuBinary = configuration["Host:QemuBinary"] ?? "qemu-system-x86_64",
+                DataRoot = data,
+                RunRoot = configuration["Host:RunRoot"] ?? DefaultRunRoot(data),
+                QemuBinary = configuration["Host:QemuBinary"] ?? "qemu-system-x86_64",
                 ImageFolders = List(configuration, "Host:ImageFolders", Path.IsPathRooted, "an absolute path"),
-                KvmProofSeconds = Number(configuration, "Host:KvmProofSeconds", 5, 1, 60), MaxImageGiB = Number(configuration, "Host:MaxImageGiB", 256, 1, 65_536),
+                KvmProofSeconds = Number(configuration, "Host:KvmProofSeconds", 5, 1, 60),
+                MaxImageGiB = Number(configuration, "Host:MaxImageGiB", 256, 1, 65_536),
             },
             new ConsoleSettings(List(configuration, "Consoles:EmbedOrigins", IsOrigin, "an origin such as https://example.org")));
     }

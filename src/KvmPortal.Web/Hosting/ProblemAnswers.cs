@@ -56,7 +56,14 @@ internal static class ProblemAnswers
         var info = Problems.From(error);
         return new ProblemResponse
         {
-            Code = info.Code, Title = info.Title, Detail = info.Detail, Status = StatusOf(error), Errors = info.Errors, Hint = info.Hint, QmpClass = info.QmpClass, ExitCode = info.ExitCode,
+            Code = info.Code,
+            Title = info.Title,
+            Detail = info.Detail,
+            Status = StatusOf(error),
+            Errors = info.Errors,
+            Hint = info.Hint,
+            QmpClass = info.QmpClass,
+            ExitCode = info.ExitCode,
             StderrTail = info.StderrTail.Count > 0 ? info.StderrTail : null,
         };
     }

@@ -95,7 +95,10 @@ internal static class Requests
             throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d.");
         return unit switch
         {
-            's' => TimeSpan.FromSeconds(count), 'm' => TimeSpan.FromMinutes(count), 'h' => TimeSpan.FromHours(Math.Min(count, 240_000)), 'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
+            's' => TimeSpan.FromSeconds(count),
+            'm' => TimeSpan.FromMinutes(count),
+            'h' => TimeSpan.FromHours(Math.Min(count, 240_000)),
+            'd' => TimeSpan.FromDays(Math.Min(count, 10_000)),
             _ => throw Invalid(name, "Give a duration such as 30s, 10m, 6h or 7d."),
         };
     }

@@ -20,7 +20,11 @@ public sealed record PlanResponse
 
     public static PlanResponse From(Plan plan) => new()
     {
-        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason))], Effects = plan.Effects, Reasons = plan.Reasons, Warnings = plan.Warnings, Argv = plan.Argv,
+        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason))],
+        Effects = plan.Effects,
+        Reasons = plan.Reasons,
+        Warnings = plan.Warnings,
+        Argv = plan.Argv,
     };
 }
 
@@ -43,7 +47,18 @@ public sealed record JobResponse
 
     public static JobResponse From(JobView job) => new()
     {
-        Id = job.Id, Kind = job.Kind, Target = job.Target, State = job.State, Progress = job.Progress, Plan = PlanResponse.From(job.Plan), CreatedBy = job.CreatedBy, CreatedAt = job.CreatedAt,
-        StartedAt = job.StartedAt, EndedAt = job.EndedAt, Error = job.Error, Warnings = job.Warnings, CancelRequested = job.CancelRequested,
+        Id = job.Id,
+        Kind = job.Kind,
+        Target = job.Target,
+        State = job.State,
+        Progress = job.Progress,
+        Plan = PlanResponse.From(job.Plan),
+        CreatedBy = job.CreatedBy,
+        CreatedAt = job.CreatedAt,
+        StartedAt = job.StartedAt,
+        EndedAt = job.EndedAt,
+        Error = job.Error,
+        Warnings = job.Warnings,
+        CancelRequested = job.CancelRequested,
     };
 }

@@ -28,8 +28,13 @@ public sealed record VmResponse : VmDefinition
 
     public static VmResponse From(VmView vm, JobResponse? job = null) => new(vm.Definition, VmStatusResponse.From(vm.Status))
     {
-        Id = vm.Id, PendingChanges = vm.PendingChanges, MachineType = vm.MachineType, CreatedAt = vm.CreatedAt, ChangedAt = vm.ChangedAt,
-        Etag = ETagOf(vm.Version), Job = job,
+        Id = vm.Id,
+        PendingChanges = vm.PendingChanges,
+        MachineType = vm.MachineType,
+        CreatedAt = vm.CreatedAt,
+        ChangedAt = vm.ChangedAt,
+        Etag = ETagOf(vm.Version),
+        Job = job,
     };
 
     public static string ETagOf(int version) => string.Create(CultureInfo.InvariantCulture, $"\"{version}\"");

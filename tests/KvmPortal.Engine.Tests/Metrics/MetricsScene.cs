@@ -38,12 +38,23 @@ internal sealed class MetricsScene
 
     public static HostSample Sample(DateTimeOffset at, params MachineSample[] machines) => new()
     {
-        At = at, CpuBusy = 0.5, MemoryTotalBytes = 64L << 30, MemoryAvailableBytes = 32L << 30, Load1 = 2, Machines = machines,
+        At = at,
+        CpuBusy = 0.5,
+        MemoryTotalBytes = 64L << 30,
+        MemoryAvailableBytes = 32L << 30,
+        Load1 = 2,
+        Machines = machines,
     };
 
     public static MachineSample Machine(Guid id, double age, double cpus, int vcpus = 2, long rss = 512L << 20) => new()
     {
-        MachineId = id, CpuNanoseconds = (long)(age * cpus * 1e9), VcpuNanoseconds = [.. Enumerable.Repeat((long)(age * cpus / vcpus * 1e9), vcpus)], RssBytes = rss,
-        DiskReadBytes = (long)(age * 1000), DiskReadOperations = (long)(age * 10), NetReceiveBytes = (long)(age * 500), NetReceivePackets = (long)(age * 5),
+        MachineId = id,
+        CpuNanoseconds = (long)(age * cpus * 1e9),
+        VcpuNanoseconds = [.. Enumerable.Repeat((long)(age * cpus / vcpus * 1e9), vcpus)],
+        RssBytes = rss,
+        DiskReadBytes = (long)(age * 1000),
+        DiskReadOperations = (long)(age * 10),
+        NetReceiveBytes = (long)(age * 500),
+        NetReceivePackets = (long)(age * 5),
     };
 }

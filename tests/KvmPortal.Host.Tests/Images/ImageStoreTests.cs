@@ -87,11 +87,12 @@ public sealed class ImageStoreTests : IDisposable
     [Fact]
     public async Task A_cancelled_copy_leaves_nothing()
     {
-        await File.WriteAllBytesAsync(scratch.In("allowed/raw"), new byte[64 << 20], Ct);
+        Directory.CreateDirectory(folders.Images);
+        await File.WriteAllBytesAsync(scratch.In("i/raw"), new byte[64 << 20], Ct);
         using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(5));
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            await foreach (var _ in new DiskFiles(folders).CreateAsync(Disk(DiskFormat.Raw, scratch.In("allowed/raw"), false) with { SourceFormat = DiskFormat.Raw, SizeBytes = 64 << 20 }, stop.Token))
+            await foreach (var _ in new DiskFiles(folders).CreateAsync(Disk(DiskFormat.Raw, scratch.In("i/raw"), false) with { SourceFormat = DiskFormat.Raw, SizeBytes = 64 << 20 }, stop.Token))
             {
             }
         });

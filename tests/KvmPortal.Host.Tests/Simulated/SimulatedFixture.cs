@@ -10,8 +10,14 @@ internal static class SimulatedFixture
 
     public static MachineSpec Spec(string name = "web", Guid? id = null) => new()
     {
-        Id = id ?? Guid.NewGuid(), Name = name, Accelerator = Accelerator.Kvm, Family = MachineFamily.Q35, MachineType = "pc-q35-10.0",
-        Cpu = new(2, 2, "host", 1), Memory = new(1024, 4), Firmware = new(FirmwareType.Bios, false),
+        Id = id ?? Guid.NewGuid(),
+        Name = name,
+        Accelerator = Accelerator.Kvm,
+        Family = MachineFamily.Q35,
+        MachineType = "pc-q35-10.0",
+        Cpu = new(2, 2, "host", 1),
+        Memory = new(1024, 4),
+        Firmware = new(FirmwareType.Bios, false),
         Disks = [new() { Name = "cd0", Bus = DiskBus.Sata, Format = DiskFormat.Raw, Cdrom = true, ReadOnly = true }],
     };
 

@@ -45,7 +45,12 @@ public sealed class SharedComponentTests
         await using var portal = await PagePortal.StartAsync();
         var problem = new ProblemInfo
         {
-            Code = "host-failed", Title = "The host could not do it", Detail = "QEMU did not start.", Hint = "Free some memory.", ExitCode = 1, StderrTail = ["cannot set up guest memory"],
+            Code = "host-failed",
+            Title = "The host could not do it",
+            Detail = "QEMU did not start.",
+            Hint = "Free some memory.",
+            ExitCode = 1,
+            StderrTail = ["cannot set up guest memory"],
             Errors = [new Problem("/name", "required", "Give a name."), new Problem("/cpu/count", "out-of-range", "Give 1 to 64.")],
         };
         var view = portal.Browser.Render<ProblemView>(p => p.Add(v => v.Problem, problem).Add(v => v.InFields, ["/name"]));
