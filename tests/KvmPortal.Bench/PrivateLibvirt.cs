@@ -45,12 +45,12 @@ internal sealed class PrivateLibvirt : IAsyncDisposable
         return null;
     }
 
-    /// <summary>Milliseconds of one `virsh start`; the domain is destroyed afterwards.</summary>
-    public async Task<double> StartDomainAsync()
+    /// <summary>Milliseconds of one `virsh start`; the domain is destroyed afterwards. Null when libvirt cannot start it here; <see cref="Words"/> says why.</summary>
+    public async Task<double?> StartDomainAsync()
     {
         var clock = Stopwatch.StartNew();
         if (await VirshAsync("start", "kvmportal-bench") != 0)
-            throw new InvalidOperationException("virsh start failed");
+            return null;
         var took = clock.Elapsed.TotalMilliseconds;
         await VirshAsync("destroy", "kvmportal-bench");
         return took;
@@ -68,7 +68,20 @@ internal sealed class PrivateLibvirt : IAsyncDisposable
         }
     }
 
-    private Task<int> VirshAsync(params string[] arguments) => RunAsync("virsh", ["-q", "-c", uri, .. arguments]);
+    /// <summary>What virsh last said on stderr.</summary>
+    public string Words { get; private set; } = "";
+
+    private async Task<int> VirshAsync(params string[] arguments)
+    {
+        var info = new ProcessStartInfo("virsh") { RedirectStandardError = true, RedirectStandardOutput = true };
+        foreach (var argument in (string[])["-q", "-c", uri, .. arguments])
+            info.ArgumentList.Add(argument);
+        using var process = Process.Start(info)!;
+        _ = process.StandardOutput.ReadToEndAsync();
+        Words = (await process.StandardError.ReadToEndAsync()).Trim();
+        await process.WaitForExitAsync();
+        return process.ExitCode;
+    }
 
     private static async Task<int> RunAsync(string program, params string[] arguments)
     {
