@@ -64,7 +64,7 @@ internal static class StartScenario
         var mine = argv.Select(a => a.Replace(old, folder, StringComparison.Ordinal)).ToList();
         var clock = Stopwatch.StartNew();
         var info = new ProcessStartInfo(mine[0]) { RedirectStandardError = true, RedirectStandardInput = true };
-        foreach (var argument in mine[WarmUp..])
+        foreach (var argument in mine[1..])
             info.ArgumentList.Add(argument);
         using var qemu = Process.Start(info)!;
         try
