@@ -35,9 +35,9 @@ public sealed class IdempotencyStore
         }
 
         if (kept.Digest != digest)
-            throw new PortalException(ErrorCode.Invalid, "This Idempotency-Key was used for another request.") { Hint = "Take a new key for a new request." };
+            throw new PortalException(ErrorCode.Invalid, Say.KeyUsedForOther) { Hint = Say.KeyUsedForOtherHint };
         return kept.Status is { } status ? new KeptAnswer(status, kept.Location, kept.ContentType, kept.Body ?? [])
-            : throw new PortalException(ErrorCode.Conflict, "The first request with this Idempotency-Key is still being answered.") { Hint = "Ask again in a moment." };
+            : throw new PortalException(ErrorCode.Conflict, Say.KeyStillAnswered) { Hint = Say.AskAgain };
     }, ct);
 
     /// <summary>Keeps the answer.</summary>

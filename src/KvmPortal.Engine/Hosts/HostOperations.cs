@@ -8,7 +8,7 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Hosts;
 
 /// <summary>The host as its page shows it. There is one; its id is fixed.</summary>
-public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, string? ConnectionProblem, int RunningVms, int VmCount);
+public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, Sentence? ConnectionProblem, int RunningVms, int VmCount);
 
 /// <summary>What callers can see of and do with the host.</summary>
 public sealed class HostOperations
