@@ -1,4 +1,5 @@
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -17,7 +18,7 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost 
         DeleteVmIntent e => DeletePlanner.Plan(await vms.InputsAsync(e.VmId, ct)),
         RegisterImageIntent e => ImagePlanner.Register(e),
         DeleteImageIntent e => ImagePlanner.Delete(await images.GetAsync(e.ImageId, ct), await images.UsersAsync(e.ImageId, ct)),
-        ProveAcceleratorIntent => new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, Say.ProveKvm)] },
+        ProveAcceleratorIntent => HostOperations.PlanProof(),
         _ => throw new InvalidOperationException($"No planner for {intent.GetType().Name}."),
     };
 

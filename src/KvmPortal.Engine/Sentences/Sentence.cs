@@ -8,9 +8,12 @@ using System.Text.Json.Serialization;
 namespace KvmPortal.Engine;
 
 /// <summary>
-/// A sentence for people. The English text is always there; one that <see cref="Say"/> made also has a stable code and its named values, so that a page
-/// can say it in another language. On the wire it is its English text; the database keeps all of it.
+/// A sentence for people, in English.
 /// </summary>
+/// <remarks>
+/// One that <see cref="Say"/> made also has a stable code and its named values, so that a page can say it in another language. On the wire it is its
+/// English text, with the code in a member beside it; the database keeps all of it.
+/// </remarks>
 [JsonConverter(typeof(SentenceJson))]
 public sealed class Sentence : IEquatable<Sentence>
 {
