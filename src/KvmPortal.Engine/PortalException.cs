@@ -1,4 +1,6 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
+using KvmPortal.Engine.Data;
 
 namespace KvmPortal.Engine;
 
@@ -40,7 +42,14 @@ public enum ErrorCode
 /// <summary>One thing that is wrong with a request. <paramref name="Pointer"/> is a JSON pointer into the body (RFC 6901), "" for the whole.</summary>
 /// <param name="Code">Stable kebab-case code, e.g. `required`, `out-of-range`, `unknown-image`.</param>
 /// <param name="Message">A sentence for people that says what would be right.</param>
-public sealed record Problem(string Pointer, string Code, Sentence Message);
+public sealed record Problem(string Pointer, string Code, Sentence Message)
+{
+    /// <summary>The nearest value that would fit at <see cref="Pointer"/>; absent when there is none to offer.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public JsonElement? Fit { get; init; }
+
+    /// <summary>The same with a value that would fit.</summary>
+    public Problem WithFit(object? fit) => fit is null ? this : this with { Fit = JsonSerializer.SerializeToElement(fit, PortalJson.Options) };
+}
 
 /// <summary>An expected failure with a message that may be shown as it is. Anything else that is thrown is a bug.</summary>
 public sealed class PortalException : Exception

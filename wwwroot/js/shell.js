@@ -12,6 +12,9 @@ window.kvmportal = {
   shellReady: () => { html.classList.add('ready'); },
   focus: (selector) => document.querySelector(selector)?.focus(),
   copy: async (text) => { try { await navigator.clipboard.writeText(text); return true; } catch { return false; } },
+  // Text that outlives a reload, not the tab.
+  keep: (key, text) => { try { text === null ? sessionStorage.removeItem(key) : sessionStorage.setItem(key, text); } catch { /* storage is off or full: nothing is kept */ } },
+  kept: (key) => { try { return sessionStorage.getItem(key); } catch { return null; } },
   // Brings a row of a virtualised list into view, below its sticky head.
   showRow: (id, row, height) => {
     const list = document.getElementById(id);

@@ -22,10 +22,10 @@ internal static class SpecResolver
         if (def.Cpu.Model == "auto")
             reasons.Add(new PlanReason("cpu-model", model, accelerator == Accelerator.Kvm ? Say.AllCpuFeatures : Say.AllEmulatedFeatures));
         else if (model == "host" && accelerator == Accelerator.Tcg)
-            problems.Add(new Problem("/cpu/model", "needs-kvm", Say.HostModelNeedsKvm));
+            problems.Add(new Problem("/cpu/model", "needs-kvm", Say.HostModelNeedsKvm).WithFit("auto"));
         var machineType = ChooseMachineType(vm, def, facts, reasons, problems);
         if (def.Memory.SizeMiB > facts.Memory.TotalMiB)
-            problems.Add(new Problem("/memory/sizeMiB", "no-room", Say.MoreThanAllMemory(facts.Memory.TotalMiB)));
+            problems.Add(new Problem("/memory/sizeMiB", "no-room", Say.MoreThanAllMemory(facts.Memory.TotalMiB)).WithFit(facts.Memory.AvailableMiB >= 64 ? facts.Memory.AvailableMiB / 64 * 64 : null));
         else if (def.Memory.SizeMiB > facts.Memory.AvailableMiB)
             warnings.Add(Say.MemoryTight(facts.Memory.AvailableMiB, def.Memory.SizeMiB));
         var max = def.Cpu.Max ?? def.Cpu.Count;
@@ -72,13 +72,13 @@ internal static class SpecResolver
         if (facts.Qemu.Version is null)
             problems.Add(new Problem("", "no-qemu", Say.NoQemu));
         if (def.Firmware.Type == FirmwareChoice.Uefi && !facts.Qemu.UefiAvailable)
-            problems.Add(new Problem("/firmware/type", "no-uefi", Say.NoUefi));
+            problems.Add(new Problem("/firmware/type", "no-uefi", Say.NoUefi).WithFit(FirmwareChoice.Bios));
         if (def.Firmware.SecureBoot && !facts.Qemu.SecureBootAvailable)
-            problems.Add(new Problem("/firmware/secureBoot", "no-secure-boot", Say.NoSecureBoot));
+            problems.Add(new Problem("/firmware/secureBoot", "no-secure-boot", Say.NoSecureBoot).WithFit(false));
         if (def.Firmware.Tpm && !facts.Qemu.TpmAvailable)
-            problems.Add(new Problem("/firmware/tpm", "no-swtpm", Say.NoSwtpm));
+            problems.Add(new Problem("/firmware/tpm", "no-swtpm", Say.NoSwtpm).WithFit(false));
         if (def.Machine == MachineChoice.Microvm && !facts.Qemu.MicrovmAvailable)
-            problems.Add(new Problem("/machine", "no-microvm", Say.NoMicrovm));
+            problems.Add(new Problem("/machine", "no-microvm", Say.NoMicrovm).WithFit(MachineChoice.Q35));
     }
 
     private static Accelerator ChooseAccelerator(VmDefinition def, HostFacts facts, List<PlanReason> reasons, List<Sentence> warnings, List<Problem> problems)
@@ -87,7 +87,7 @@ internal static class SpecResolver
         switch (def.Accelerator)
         {
             case AcceleratorChoice.Kvm when !works && facts.Kvm.Verdict != KvmVerdict.Unproven:
-                problems.Add(new Problem("/accelerator", "kvm-not-usable", Say.KvmNotUsable(HostSentences.Read(facts.Kvm.Evidence))));
+                problems.Add(new Problem("/accelerator", "kvm-not-usable", Say.KvmNotUsable(HostSentences.Read(facts.Kvm.Evidence))).WithFit(AcceleratorChoice.Auto));
                 return Accelerator.Tcg;
             case AcceleratorChoice.Kvm:
                 reasons.Add(new PlanReason("accelerator", "kvm", works ? Say.KvmAskedProven : Say.KvmAskedUnproven));

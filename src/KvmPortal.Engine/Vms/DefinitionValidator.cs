@@ -64,16 +64,16 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         {
             Range("/cpu/max", max, 1, 288, Say.UnitVcpus);
             if (max < vm.Cpu.Count)
-                Add("/cpu/max", "out-of-range", Say.MaxBelowCount(vm.Cpu.Count));
+                Add("/cpu/max", "out-of-range", Say.MaxBelowCount(vm.Cpu.Count), vm.Cpu.Count);
         }
 
         if (!ModelPattern().IsMatch(vm.Cpu.Model))
-            Add("/cpu/model", "invalid-model", Say.CpuModelRule);
+            Add("/cpu/model", "invalid-model", Say.CpuModelRule, "auto");
         if (vm.Cpu.Threads.Value is { } threads)
         {
             Range("/cpu/threads", threads, 1, 8, Say.UnitThreads);
             if (threads >= 1 && (vm.Cpu.Max ?? vm.Cpu.Count) % threads != 0)
-                Add("/cpu/threads", "not-a-divisor", Say.ThreadsDivide(vm.Cpu.Max ?? vm.Cpu.Count, threads));
+                Add("/cpu/threads", "not-a-divisor", Say.ThreadsDivide(vm.Cpu.Max ?? vm.Cpu.Count, threads), "auto");
         }
     }
 
@@ -105,7 +105,7 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void Cdrom(string at, DiskDefinition disk)
     {
         if (disk.Bus == DiskBusChoice.VirtioBlk)
-            Add($"{at}/bus", "wrong-bus", Say.CdromBus);
+            Add($"{at}/bus", "wrong-bus", Say.CdromBus, DiskBusChoice.Sata);
         if (disk.SizeGiB is not null)
             Add($"{at}/sizeGiB", "not-allowed", Say.CdromNoSize);
         Image($"{at}/image", disk.Image, Say.UseCdrom, ImageKind.Iso, ImageKind.Raw);
@@ -114,16 +114,16 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void HardDisk(string at, DiskDefinition disk)
     {
         if (disk.Bus == DiskBusChoice.Sata)
-            Add($"{at}/bus", "wrong-bus", Say.SataForCdrom);
+            Add($"{at}/bus", "wrong-bus", Say.SataForCdrom, DiskBusChoice.VirtioBlk);
         if (disk.SizeGiB is { } size)
             Range($"{at}/sizeGiB", size, 1, 65_536, "GiB");
         else if (disk.Image is null)
-            Add($"{at}/sizeGiB", "required", Say.BlankNeedsSize);
+            Add($"{at}/sizeGiB", "required", Say.BlankNeedsSize, 10);
         var image = Image($"{at}/image", disk.Image, Say.UseDisk, ImageKind.Qcow2, ImageKind.Raw);
         if (image is not null && disk.SizeGiB is { } asked && asked * (1L << 30) < image.VirtualSizeBytes)
-            Add($"{at}/sizeGiB", "out-of-range", Say.ImageNeedsGib(image.Name, (image.VirtualSizeBytes + (1L << 30) - 1) >> 30));
+            Add($"{at}/sizeGiB", "out-of-range", Say.ImageNeedsGib(image.Name, (image.VirtualSizeBytes + (1L << 30) - 1) >> 30), (image.VirtualSizeBytes + (1L << 30) - 1) >> 30);
         if (disk is { Image: not null, Copy: DiskSourceMode.Linked, Format: DiskFormatChoice.Raw })
-            Add($"{at}/format", "wrong-format", Say.LinkedIsQcow2);
+            Add($"{at}/format", "wrong-format", Say.LinkedIsQcow2, DiskFormatChoice.Qcow2);
     }
 
     private void Nics(HashSet<string> names)
@@ -195,7 +195,7 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void Firmware()
     {
         if (vm.Firmware is { SecureBoot: true, Type: not FirmwareChoice.Uefi })
-            Add("/firmware/secureBoot", "needs-uefi", Say.SecureBootNeedsUefi);
+            Add("/firmware/secureBoot", "needs-uefi", Say.SecureBootNeedsUefi, false);
     }
 
     private void Microvm()
@@ -206,14 +206,14 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         if (vm.Boot.Direct is null)
             Add("/boot/direct", code, Say.MicrovmNeedsDirect);
         if (vm.Firmware.Type != FirmwareChoice.Bios)
-            Add("/firmware/type", code, Say.MicrovmNoUefi);
+            Add("/firmware/type", code, Say.MicrovmNoUefi, FirmwareChoice.Bios);
         if (vm.Firmware.Tpm)
-            Add("/firmware/tpm", code, Say.MicrovmNoTpm);
+            Add("/firmware/tpm", code, Say.MicrovmNoTpm, false);
         if (vm.Consoles.Graphics != GraphicsChoice.None)
-            Add("/consoles/graphics", code, Say.MicrovmNoDisplay);
+            Add("/consoles/graphics", code, Say.MicrovmNoDisplay, GraphicsChoice.None);
         for (var i = 0; i < vm.Disks.Count; i++)
             if (vm.Disks[i] is { Bus: not DiskBusChoice.VirtioBlk })
-                Add($"/disks/{i}/bus", code, Say.MicrovmVirtioOnly);
+                Add($"/disks/{i}/bus", code, Say.MicrovmVirtioOnly, DiskBusChoice.VirtioBlk);
         if (vm.Cpu.Max is { } max && max != vm.Cpu.Count)
             Add("/cpu/max", code, Say.MicrovmNoCpuPlug);
     }
@@ -275,10 +275,10 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void Range(string pointer, long value, long least, long most, Sentence? unit)
     {
         if (value < least || value > most)
-            Add(pointer, "out-of-range", unit is null ? Say.NumberFromTo(least, most) : Say.AmountFromTo(least, most, unit));
+            Add(pointer, "out-of-range", unit is null ? Say.NumberFromTo(least, most) : Say.AmountFromTo(least, most, unit), Math.Clamp(value, least, most));
     }
 
-    private void Add(string pointer, string code, Sentence message) => problems.Add(new Problem(pointer, code, message));
+    private void Add(string pointer, string code, Sentence message, object? fit = null) => problems.Add(new Problem(pointer, code, message).WithFit(fit));
 
     private static string Shorten(string text) => text.Length > 64 ? text[..64] + "…" : text;
 

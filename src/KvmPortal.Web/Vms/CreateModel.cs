@@ -1,5 +1,7 @@
+using System.Text.Json;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -104,6 +106,30 @@ public sealed class CreateModel(VmOperations vms, ImageOperations images)
         var made = await vms.CreateAsync(caller, Editor.Value, start, ct);
         Reset();
         return made;
+    }
+
+    private const int MostDraft = 16 * 1024;
+
+    private sealed record DraftText(BootSource Source, VmDefinition Definition);
+
+    /// <summary>What a reload must not lose, for the browser to keep; null when it is too large for that.</summary>
+    public string? Draft() => JsonSerializer.Serialize(new DraftText(Source, Editor.Value), PortalJson.Options) is { Length: <= MostDraft } text ? text : null;
+
+    /// <summary>Takes up a draft; false when it cannot be read, e.g. because an older version wrote it.</summary>
+    public bool Restore(string draft)
+    {
+        try
+        {
+            if (draft.Length > MostDraft || JsonSerializer.Deserialize<DraftText>(draft, PortalJson.Options) is not { Definition: { } definition } kept)
+                return false;
+            Source = kept.Source;
+            Editor.Load(definition);
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
     }
 
     public void Reset() => (Editor, Plan, Touched, Source) = (new DefinitionEditor(Fresh()), null, false, BootSource.Image);

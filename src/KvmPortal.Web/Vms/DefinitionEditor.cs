@@ -1,4 +1,8 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -23,6 +27,33 @@ public sealed class DefinitionEditor(VmDefinition value)
 
     /// <summary>Replaces the value without telling the watchers.</summary>
     public void Load(VmDefinition value) => (Value, Problem) = (value, null);
+
+    /// <summary>Problems that know what would fit.</summary>
+    public IReadOnlyList<Problem> Fits => [.. Problem?.Errors.Where(e => e.Fit is not null) ?? []];
+
+    /// <summary>Takes what would fit wherever that is known.</summary>
+    public void UseFits()
+    {
+        var json = JsonSerializer.SerializeToNode(Value, PortalJson.Options)!;
+        foreach (var problem in Fits)
+            Put(json, problem.Pointer.Split('/')[1..], problem.Fit!.Value);
+        (Value, Problem) = (json.Deserialize<VmDefinition>(PortalJson.Options)!, null);
+        Edited?.Invoke();
+    }
+
+    /// <summary>Sets a member that the pointer names in an object or list that is there.</summary>
+    private static void Put(JsonNode? at, string[] path, JsonElement value)
+    {
+        foreach (var part in path[..^1])
+            at = at switch
+            {
+                JsonObject o => o[part],
+                JsonArray list when int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var i) && i < list.Count => list[i],
+                _ => null,
+            };
+        if (at is JsonObject owner)
+            owner[path[^1]] = JsonSerializer.SerializeToNode(value);
+    }
 
     public void ChangeDisk(int at, Func<DiskDefinition, DiskDefinition> change) => Change(d => d with { Disks = [.. d.Disks.Select((x, i) => i == at ? change(x) : x)] });
 
