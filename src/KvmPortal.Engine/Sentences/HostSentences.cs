@@ -9,6 +9,7 @@ public static partial class HostSentences
     {
         Say.GuestPoweredOff, Say.WasStopped, Say.StateWasSaved, Say.EndedBySignal, Say.QemuDied, Say.EndNotKnown, Say.KernelPanicked, Say.GuestRestarted, Say.GuestRebooted,
         Say.ViewerConnected, Say.ViewerLeft, Say.AgentAsked, Say.AcpiPressed, Say.KvmUntried, Say.KvmWorks, Say.KvmAbsent, Say.SimulatedWorks, Say.SimulatedUntried, Say.CrashedResetOrStop, Say.NotRunning,
+        Say.QemuNotStarted, Say.QemuEndedEarly, Say.SwtpmNotStarted, Say.SwtpmHint, Say.QemuClosedEarly, Say.NotQmp,
     }.ToDictionary(s => s.Text);
 
     private static readonly (Regex Shape, Func<Match, Sentence> Made)[] Shapes =
@@ -23,6 +24,9 @@ public static partial class HostSentences
         (Ended(), m => Say.NotOffEnded(m.Groups[1].Value)),
         (Stuck(), m => Say.KvmStuck(m.Groups[1].Value)),
         (FailedCode(), m => Say.KvmFailedCode(m.Groups[1].Value)),
+        (NotStartedCode(), m => Say.QemuNotStartedCode(m.Groups[1].Value, m.Groups[2].Value)),
+        (NotStarted(), m => Say.QemuNotStartedWords(m.Groups[1].Value)),
+        (Refused(), m => Say.QemuRefused(m.Groups[1].Value)),
         (Failed(), m => Say.KvmFailed(m.Groups[1].Value)),
     ];
 
@@ -66,6 +70,15 @@ public static partial class HostSentences
 
     [GeneratedRegex(@"^/dev/kvm is there, but a tiny test guest failed on it \(exit code (-?\d+)\)\.\z")]
     private static partial Regex FailedCode();
+
+    [GeneratedRegex(@"^QEMU did not start ([\w.-]{1,63}): exit code (-?\d+)\.\z")]
+    private static partial Regex NotStartedCode();
+
+    [GeneratedRegex(@"^QEMU did not start: (.+)\z", RegexOptions.Singleline)]
+    private static partial Regex NotStarted();
+
+    [GeneratedRegex(@"^QEMU refused: (.+)\z", RegexOptions.Singleline)]
+    private static partial Regex Refused();
 
     [GeneratedRegex(@"^/dev/kvm is there, but a tiny test guest failed on it: (.{1,200})\.\z")]
     private static partial Regex Failed();

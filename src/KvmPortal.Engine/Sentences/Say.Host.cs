@@ -32,4 +32,13 @@ public static partial class Say
     public static Sentence KvmFailedCode(string exit) => Make($"/dev/kvm is there, but a tiny test guest failed on it (exit code {exit}).");
     public static Sentence SimulatedWorks => Make("simulated: a pretended guest ran to its end");
     public static Sentence SimulatedUntried => Make("simulated: not tried yet");
+    public static Sentence QemuRefused(Sentence words) => Make($"QEMU refused: {words}");
+    public static Sentence QemuNotStartedWords(Sentence words) => Make($"QEMU did not start: {words}");
+    public static Sentence QemuNotStarted => Make("QEMU did not start.");
+    public static Sentence QemuNotStartedCode(string name, string exit) => Make($"QEMU did not start {name}: exit code {exit}.");
+    public static Sentence QemuEndedEarly => Make("QEMU ended while it started.");
+    public static Sentence SwtpmNotStarted => Make("The software TPM (swtpm) did not start.");
+    public static Sentence SwtpmHint => Make("Are the packages swtpm and swtpm-tools installed?");
+    public static Sentence QemuClosedEarly => Make("QEMU closed the control connection before it greeted.");
+    public static Sentence NotQmp => Make("What listens on the control socket does not speak QMP.");
 }

@@ -48,9 +48,15 @@ public static class Words
     {
         if (e.Type == "vm.state" && Member(e, "state") is { } state)
             return Member(e, "reason") is { Length: > 0 } reason ? text["event.vm.state-why", text["vm.state." + state].Value, Say(HostSentences.Read(reason))!] : text["vm.state." + state];
+        // A failure's English text names the cause too.
+        var english = CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en";
+        if (e.Type == "job.ended" && !(english && e.Warning) && Member(e, "kind") is { } ended && Member(e, "state") is { } end)
+            return text["event.job.so", Job(text, ended, e.Target?.Name ?? ""), text["job.state." + end].Value];
+        if (e.Type == "job.queued" && Member(e, "kind") is { } kind)
+            return text["event.job.so", Job(text, kind, e.Target?.Name ?? ""), text["job.state.queued"].Value];
         if (e.Type == "vm.notice")
             return Say(HostSentences.Read(e.Text))!;
-        if (CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en")
+        if (english)
             return e.Text;
         var known = text["event." + e.Type, e.Target?.Name ?? "", e.Actor];
         return known.ResourceNotFound ? e.Text : known;

@@ -49,7 +49,7 @@ public sealed partial class SentenceTests
     public void Sentences_in_sentences_are_translated_and_values_are_not_searched_for_places()
     {
         var said = SentenceText.In(Say.WrongImageKind("{kinds}", "iso", Say.UseKernel, "kernel"), Chinese);
-        Assert.Equal("映像“{kinds}”的类型为 iso；内核需要 kernel。", said);
+        Assert.Equal("镜像“{kinds}”的类型为 iso；内核需要 kernel。", said);
     }
 
     [Fact]
