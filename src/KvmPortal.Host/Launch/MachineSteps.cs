@@ -86,7 +86,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
     private async Task<StepDone> LaunchAsync(MachineSpec spec, CancellationToken ct)
     {
         if (machines.Find(spec.Id) is { } already)
-            return new StepDone(false) { Pid = already.Pid };
+            return new StepDone(false) { Pid = already.Pid, Confinement = already.Run.Confinement };
         if (spec.RestoreFrom is { } state && !File.Exists(state))
             throw new HostException(HostError.NotFound, "The saved state of the machine is gone.") { Hint = "Stop the machine to discard its saved state, then start it afresh." };
         var machine = await machines.LaunchAsync(spec, await compose(spec, ct), bootId, ct);
@@ -103,7 +103,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             }
         }
 
-        return new StepDone(true) { Pid = machine.Pid };
+        return new StepDone(true) { Pid = machine.Pid, Confinement = machine.Run.Confinement };
     }
 
     private async Task<bool> RunAsync(Guid id, CancellationToken ct)
@@ -143,7 +143,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             yield break;
         }
 
-        var asked = machine.Run.Spec.GuestAgent && await GuestAgent.TryShutdownAsync(MachinePaths.For(folders, step.MachineId).GuestAgentSocket, ct);
+        var asked = machine.Run.Spec.GuestAgent && await GuestAgent.TryShutdownAsync(MachinePaths.For(folders, step.MachineId).GuestAgentSocket, machine.Pid, ct);
         yield return new StepLog(asked ? "The guest agent was asked to power off." : "No guest agent answers; the ACPI power button was pressed.");
         if (!asked)
             await machine.Qmp.SystemPowerdownAsync(ct);
@@ -231,9 +231,14 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
     {
         var machine = machines.Get(id);
         if (path is null)
+        {
             await machine.Qmp.EjectAsync(Qemu.DiskNames.Device(disk), ct);
-        else
-            await machine.Qmp.ChangeMediumAsync(Qemu.DiskNames.Device(disk), path, ct);
+            return;
+        }
+
+        // QEMU sees only the files that were there at its start, so the medium comes as an open file.
+        using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        await machine.Qmp.ChangeMediumAsync(Qemu.DiskNames.Device(disk), await machine.Qmp.AddFdAsync(file, ct), ct);
     }
 
     private bool Discard(Guid id)
@@ -242,7 +247,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             throw new HostException(HostError.WrongState, "The machine runs: end it first.");
         var paths = MachinePaths.For(folders, id);
         var there = Directory.Exists(paths.StateDirectory);
-        RunningMachines.RemoveRun(paths);
+        machines.RemoveRun(id, paths);
         if (there)
             Directory.Delete(paths.StateDirectory, recursive: true);
         machines.Forget(id);

@@ -22,14 +22,11 @@ internal sealed class QemuProcess
     /// <summary>Start time in clock ticks since boot (/proc/PID/stat field 22): with the pid it names one process for ever.</summary>
     public long StartTicks { get; }
 
-    /// <summary>Spawns without a shell's interpretation of any argument: the script is fixed, the arguments are positional.</summary>
-    /// <param name="argv">Program first.</param>
-    /// <param name="output">File that takes stdout and stderr.</param>
-    public static QemuProcess Spawn(IReadOnlyList<string> argv, string output)
+    /// <summary>Spawns with a clean environment, in the root folder. The program is to take care of its own stdio (see <see cref="Launcher"/>).</summary>
+    /// <param name="command">Program first.</param>
+    public static QemuProcess Spawn(IReadOnlyList<string> command)
     {
-        var info = new ProcessStartInfo("/bin/sh") { UseShellExecute = false, WorkingDirectory = "/" };
-        foreach (var argument in (string[])["-c", "umask 077; exec setsid \"$@\" </dev/null >\"$0\" 2>&1", output, .. argv])
-            info.ArgumentList.Add(argument);
+        var info = new ProcessStartInfo(command[0], command.Skip(1)) { UseShellExecute = false, WorkingDirectory = "/" };
         info.Environment.Clear();
         info.Environment["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         info.Environment["LC_ALL"] = "C";

@@ -5,7 +5,7 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Host.Launch;
 
 /// <summary>Written beside the sockets at launch, so that a restarted portal knows what it finds: which process, since when, with which spec.</summary>
-internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTimeOffset StartedAt, MachineSpec Spec)
+internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTimeOffset StartedAt, MachineSpec Spec, ConfinementReport? Confinement = null)
 {
     private static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };
 

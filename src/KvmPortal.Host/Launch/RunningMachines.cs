@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 namespace KvmPortal.Host.Launch;
 
 /// <summary>The machines that run on this host: launched by us, or found again after a restart of the portal. Tells every watcher what happens.</summary>
-internal sealed class RunningMachines(HostFolders folders, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class RunningMachines(HostFolders folders, MachineLauncher launcher, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     private const int WatcherCapacity = 8192;
     private readonly ConcurrentDictionary<Guid, MachineSupervisor> machines = new();
@@ -38,28 +38,29 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     public async Task<MachineSupervisor> LaunchAsync(MachineSpec spec, IReadOnlyList<string> argv, string bootId, CancellationToken ct)
     {
         var paths = MachinePaths.For(folders, spec.Id);
-        MakePrivate(paths.RunDirectory);
+        MakePrivate(folders.Run);
         MakePrivate(paths.StateDirectory);
         await RequireNobodyRunsAsync(spec.Id, paths, ct);
-        RemoveSockets(paths);
-        QemuProcess? tpm = null, process = null;
+        RemoveRun(spec.Id, paths);
+        LaunchedProcesses? processes = null;
         try
         {
-            if (spec.Tpm)
-                tpm = await SoftwareTpm.StartAsync(paths, ct);
-            process = QemuProcess.Spawn(argv, paths.StderrFile);
+            await launcher.StartAsync(spec, argv, paths, begun => processes = begun, ct);
+            var process = processes!.Qemu;
             var run = new RunRecord(process.Pid, process.StartTicks, bootId, time.GetUtcNow(), spec);
-            run.Write(paths.SpecFile);
+            run.Write(paths.RecordFile);
             var qmp = await ConnectAsync(process, paths, ct);
+            run = run with { Confinement = launcher.Inspect(spec, paths, processes) };
+            run.Write(paths.RecordFile);
             return await AdoptAsync(run, process, qmp, paths, ct);
         }
         catch (Exception e)
         {
-            var code = await KillAsync(process);
-            await KillAsync(tpm);
+            var code = await KillAsync(processes?.Qemu);
+            await KillAsync(processes?.Tpm);
             var tail = StderrTail.Read(paths.StderrFile);
-            RemoveRun(paths);
-            if (e is OperationCanceledException)
+            RemoveRun(spec.Id, paths);
+            if (e is OperationCanceledException or HostException { Error: HostError.NotAllowed })
                 throw;
             throw new HostException(HostError.LaunchFailed, tail.Count > 0 ? $"QEMU did not start: {Plain(tail[^1])}" : e is HostException ? e.Message : "QEMU did not start.", e) { ExitCode = code, StderrTail = tail };
         }
@@ -70,21 +71,21 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     {
         if (!Directory.Exists(folders.Run))
             return;
-        foreach (var folder in Directory.EnumerateDirectories(folders.Run))
+        foreach (var name in Directory.EnumerateFileSystemEntries(folders.Run).Select(e => Path.GetFileName(e).Split('.')[0]).Distinct().ToList())
         {
-            if (!Guid.TryParseExact(Path.GetFileName(folder), "N", out var id) || machines.ContainsKey(id))
+            if (!Guid.TryParseExact(name, "N", out var id) || machines.ContainsKey(id))
                 continue;
             var paths = MachinePaths.For(folders, id);
-            var run = RunRecord.Read(paths.SpecFile);
+            var run = RunRecord.Read(paths.RecordFile);
             if (run is null || run.BootId != bootId || QemuProcess.Find(run.Pid, run.StartTicks) is not { } process)
             {
-                RemoveRun(paths);
+                RemoveRun(id, paths);
                 continue;
             }
 
             try
             {
-                var qmp = await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+                var qmp = await QmpClient.ConnectAsync(paths.QmpSocket, process.Pid, ct);
                 if ((await qmp.QueryUuidAsync(ct)).Uuid != id)
                     throw new HostException(HostError.WrongState, "Another machine answers on its control socket.");
                 await AdoptAsync(run, process, qmp, paths, ct);
@@ -129,10 +130,12 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     }
 
     /// <summary>Removes what a run leaves outside the state folder.</summary>
-    public static void RemoveRun(MachinePaths paths)
+    public void RemoveRun(Guid id, MachinePaths paths)
     {
         if (Directory.Exists(paths.RunDirectory))
             Directory.Delete(paths.RunDirectory, recursive: true);
+        launcher.CleanUp(id, paths);
+        File.Delete(paths.RecordFile);
     }
 
     /// <summary>Forgets the console of the last run.</summary>
@@ -151,7 +154,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
         SerialConsole? serial = null;
         try
         {
-            serial = run.Spec.Serial ? await SerialConsole.AttachAsync(paths.SerialSocket, ct) : null;
+            serial = run.Spec.Serial ? await SerialConsole.AttachAsync(paths.SerialSocket, process.Pid, ct) : null;
             var machine = new MachineSupervisor(run, process, qmp, serial, paths, time, Tell);
             await machine.BeginAsync(ct);
             if (serial is not null)
@@ -180,7 +183,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
         await machine.DisposeAsync();
         try
         {
-            RemoveRun(paths);
+            RemoveRun(machine.Id, paths);
         }
         catch (IOException e)
         {
@@ -226,7 +229,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
             {
                 try
                 {
-                    return await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+                    return await QmpClient.ConnectAsync(paths.QmpSocket, process.Pid, ct);
                 }
                 catch (SocketException)
                 {
@@ -243,16 +246,10 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     /// <summary>A live process of this id is never started over: the record names it by pid and start time.</summary>
     private static async Task RequireNobodyRunsAsync(Guid id, MachinePaths paths, CancellationToken ct)
     {
-        if (RunRecord.Read(paths.SpecFile) is not { } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
+        if (RunRecord.Read(paths.RecordFile) is not { } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
             return;
         if (!await process.WaitForEndAsync(TimeSpan.FromSeconds(2), ct))
             throw new HostException(HostError.WrongState, $"A QEMU of this machine still runs (pid {old.Pid}) but is not under control.") { Hint = $"Look at process {old.Pid} ({id}) and end it, or restart the portal so that it is taken over." };
-    }
-
-    private static void RemoveSockets(MachinePaths paths)
-    {
-        foreach (var file in (string[])[paths.QmpSocket, paths.SerialSocket, paths.VncSocket, paths.GuestAgentSocket, paths.TpmSocket, paths.PidFile, paths.SpecFile])
-            File.Delete(file);
     }
 
     private static void MakePrivate(string folder) => Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
+using KvmPortal.Host.Consoles;
 using KvmPortal.Host.Contract;
 using Microsoft.Win32.SafeHandles;
 
@@ -69,12 +70,11 @@ internal sealed class QmpClient : IAsyncDisposable
         }
     }
 
-    public static async Task<QmpClient> ConnectAsync(string path, CancellationToken ct)
+    public static async Task<QmpClient> ConnectAsync(string path, int? pid, CancellationToken ct)
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var socket = await UnixStream.OpenAsync(path, pid, ct);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), ct);
             return await OpenAsync(new NetworkStream(socket, ownsSocket: true), socket, ct);
         }
         catch
