@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Qmp;
@@ -9,13 +10,14 @@ namespace KvmPortal.Host.Launch;
 internal sealed class MachineSteps(RunningMachines machines, HostFolders folders, Func<MachineSpec, CancellationToken, Task<IReadOnlyList<string>>> compose, string bootId)
 {
     private static readonly TimeSpan SaveTime = TimeSpan.FromMinutes(30);
+    private readonly ConcurrentDictionary<Guid, SemaphoreSlim> launching = new();
 
     public async IAsyncEnumerable<StepReport> ApplyAsync(MachineStep step, [EnumeratorCancellation] CancellationToken ct)
     {
         switch (step)
         {
             case LaunchMachine launch:
-                yield return await LaunchAsync(launch.Spec, ct);
+                yield return await LaunchOnceAsync(launch.Spec, ct);
                 break;
             case RunMachine:
                 yield return new StepDone(await RunAsync(step.MachineId, ct));
@@ -80,6 +82,21 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             case ChangeMedium change when machines.Find(step.MachineId) is not null:
                 await MediumAsync(change.MachineId, change.Disk, change.BeforePath, ct);
                 break;
+        }
+    }
+
+    /// <summary>One launch of a machine at a time: the second of two finds what the first has started.</summary>
+    private async Task<StepDone> LaunchOnceAsync(MachineSpec spec, CancellationToken ct)
+    {
+        var gate = launching.GetOrAdd(spec.Id, _ => new SemaphoreSlim(1, 1));
+        await gate.WaitAsync(ct);
+        try
+        {
+            return await LaunchAsync(spec, ct);
+        }
+        finally
+        {
+            gate.Release();
         }
     }
 

@@ -51,6 +51,22 @@ internal sealed class MachineSupervisor : IAsyncDisposable
         _ = FollowAsync();
     }
 
+    /// <summary>A guest that powered off while nobody listened sent its event to nobody; QEMU still waits (`-no-shutdown`) to be ended.</summary>
+    public async Task FinishPowerOffAsync()
+    {
+        if (State != MachineRunState.ShutDown)
+            return;
+        expected ??= MachineEnd.GuestPowerOff;
+        try
+        {
+            await Qmp.QuitAsync(CancellationToken.None);
+        }
+        catch (HostException)
+        {
+            // It is gone already, or hangs: the loop says which.
+        }
+    }
+
     /// <summary>Says beforehand how the coming end is meant.</summary>
     public void Expect(MachineEnd end) => expected = end;
 

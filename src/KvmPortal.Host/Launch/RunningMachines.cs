@@ -163,6 +163,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
             }
 
             _ = CleanUpAsync(machine, paths);
+            await machine.FinishPowerOffAsync();
             return machine;
         }
         catch
