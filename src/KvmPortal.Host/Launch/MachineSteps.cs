@@ -113,10 +113,12 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             {
                 await RestoreAsync(machine, from, ct);
             }
-            catch
+            catch (Exception e)
             {
                 await machine.EndAsync(MachineEnd.Quit, CancellationToken.None);
-                throw;
+                if (e is not HostException)
+                    throw;
+                throw new HostException(HostError.LaunchFailed, $"The saved state could not be loaded: {e.Message}", e) { StderrTail = StderrTail.Read(MachinePaths.For(folders, spec.Id).StderrFile) };
             }
         }
 

@@ -155,8 +155,25 @@ internal sealed class MachineSupervisor : IAsyncDisposable
         if (Serial is not null)
             await Serial.DisposeAsync();
         if (!detaching)
+        {
+            // Before anybody hears of the end: a start that follows at once uses the same folder.
+            RemoveRun();
             tell(Ended());
+        }
+
         gone.TrySetResult();
+    }
+
+    private void RemoveRun()
+    {
+        try
+        {
+            RunningMachines.RemoveRun(paths);
+        }
+        catch (IOException e)
+        {
+            Notice("run-folder-left", $"The run folder could not be removed: {e.Message}", warning: true);
+        }
     }
 
     private async Task HandleAsync(QmpEvent happened)

@@ -162,7 +162,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
                 Tell(Observed(machine));
             }
 
-            _ = CleanUpAsync(machine, paths);
+            _ = CleanUpAsync(machine);
             await machine.FinishPowerOffAsync();
             return machine;
         }
@@ -175,18 +175,10 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
         }
     }
 
-    private async Task CleanUpAsync(MachineSupervisor machine, MachinePaths paths)
+    private static async Task CleanUpAsync(MachineSupervisor machine)
     {
         await machine.Gone;
         await machine.DisposeAsync();
-        try
-        {
-            RemoveRun(paths);
-        }
-        catch (IOException e)
-        {
-            logger.LogWarning(e, "The run folder {Folder} could not be removed.", paths.RunDirectory);
-        }
     }
 
     private void Tell(HostEvent happened)
