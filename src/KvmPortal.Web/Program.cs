@@ -15,7 +15,7 @@ try
 {
     var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
     builder.WebHost.UseStaticWebAssets();
-    builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+    builder.WebHost.ConfigureKestrel(PortalStart.Serve);
     builder.AddPortal();
     builder.Services.ConfigureHttpJsonOptions(json => PortalJson.Configure(json.SerializerOptions));
     builder.Services.AddSignalR(hubs => hubs.MaximumReceiveMessageSize = 128 * 1024).AddJsonProtocol(json => PortalJson.Configure(json.PayloadSerializerOptions));

@@ -22,13 +22,20 @@ internal sealed class PrivateLibvirt : IAsyncDisposable
         Directory.CreateDirectory(home);
         var config = Path.Combine(home, "libvirtd.conf");
         await File.WriteAllTextAsync(config, $"unix_sock_dir = \"{home}\"\nauth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\n");
-        var daemons = new List<Process> { Start("/usr/sbin/virtlogd", "-p", $"{home}/virtlogd.pid"), Start("/usr/sbin/libvirtd", "-f", config, "-p", $"{home}/libvirtd.pid") };
+        // As root in its own mount view: a libvirt user that may not open /dev/kvm, although QEMU was probed with it, makes every call probe anew.
+        var qemu = Path.Combine(home, "qemu.conf");
+        await File.WriteAllTextAsync(qemu, "user = \"root\"\ngroup = \"root\"\n");
+        var daemons = new List<Process>
+        {
+            Start("/usr/sbin/virtlogd", "-p", $"{home}/virtlogd.pid"),
+            Start("unshare", "--mount", "sh", "-c", $"mount --bind {qemu} /etc/libvirt/qemu.conf && exec /usr/sbin/libvirtd -f {config} -p {home}/libvirtd.pid"),
+        };
         var libvirt = new PrivateLibvirt(daemons, $"qemu+unix:///system?socket={home}/libvirt-sock");
         var disk = Path.Combine(home, "disk.qcow2");
         await RunAsync("qemu-img", "create", "-q", "-f", "qcow2", disk, "1G");
         var xml = Path.Combine(home, "domain.xml");
         await File.WriteAllTextAsync(xml, $"""
-            <domain type='qemu'><name>kvmportal-bench</name><memory unit='MiB'>256</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
+            <domain type='qemu'><name>kvmportal-bench</name><uuid>6b766d70-6f72-4461-8c00-62656e636800</uuid><memory unit='MiB'>256</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>
             <cpu mode='maximum'/><devices><disk type='file' device='disk'><driver name='qemu' type='qcow2' cache='none'/><source file='{disk}'/><target dev='vda' bus='virtio'/></disk>
             <interface type='user'><model type='virtio'/></interface><serial type='pty'/><channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
             <graphics type='vnc' socket='{home}/vnc.sock'/><video><model type='vga'/></video><memballoon model='virtio'/><rng model='virtio'><backend model='random'>/dev/urandom</backend></rng></devices>
@@ -73,13 +80,24 @@ internal sealed class PrivateLibvirt : IAsyncDisposable
 
     private async Task<int> VirshAsync(params string[] arguments)
     {
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
         var info = new ProcessStartInfo("virsh") { RedirectStandardError = true, RedirectStandardOutput = true };
         foreach (var argument in (string[])["-q", "-c", uri, .. arguments])
             info.ArgumentList.Add(argument);
         using var process = Process.Start(info)!;
         _ = process.StandardOutput.ReadToEndAsync();
-        Words = (await process.StandardError.ReadToEndAsync()).Trim();
-        await process.WaitForExitAsync();
+        var words = process.StandardError.ReadToEndAsync();
+        try
+        {
+            await process.WaitForExitAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill();
+            await process.WaitForExitAsync();
+        }
+
+        Words = (await words).Trim();
         return process.ExitCode;
     }
 

@@ -36,8 +36,10 @@ internal sealed class RunningPortal : IAsyncDisposable
     public static async Task<RunningPortal> StartAsync(string? data = null, string? token = null, params string[] arguments)
     {
         var folder = data ?? Directory.CreateTempSubdirectory("kvmportal-bench-").FullName;
-        var dll = Path.Combine(AppContext.BaseDirectory, "KvmPortal.Web.dll");
-        var info = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = AppContext.BaseDirectory };
+        // As ./kvmportal run serves it, when ./kvmportal bench says where that is.
+        var files = Environment.GetEnvironmentVariable("KVMPORTAL_BENCH_PORTAL") ?? AppContext.BaseDirectory;
+        var dll = Path.Combine(files, "KvmPortal.Web.dll");
+        var info = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = files };
         foreach (var argument in (string[])[dll, "--data", folder, "--urls", "http://127.0.0.1:0", .. arguments])
             info.ArgumentList.Add(argument);
         var clock = Stopwatch.StartNew();

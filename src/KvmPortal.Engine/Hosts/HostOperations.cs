@@ -45,6 +45,6 @@ public sealed class HostOperations
         var plan = new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] };
         var target = new JobTarget(TargetType.Host, LocalHostId, facts.HostName);
         var job = await store.WriteAsync(db => queue.AddAsync(db, caller, "prove-accelerator", target, new ProveAcceleratorIntent(), plan, ct), ct);
-        return (await queue.CommittedAsync(job, ct))!;
+        return (await queue.CommittedAsync(job))!;
     }
 }

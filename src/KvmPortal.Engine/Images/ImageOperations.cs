@@ -81,7 +81,7 @@ public sealed partial class ImageOperations
             return 0;
         }, ct);
         context.Live.Publish(new ImagesChanged());
-        return new ImageWithJob(View(image, []), (await queue.CommittedAsync(job, ct))!);
+        return new ImageWithJob(View(image, []), (await queue.CommittedAsync(job))!);
     }
 
     /// <summary>What <see cref="RegisterAsync"/> would do; throws what it would throw.</summary>
@@ -109,7 +109,7 @@ public sealed partial class ImageOperations
         var image = await reader.GetAsync(id, ct);
         var plan = ImagePlanner.Delete(image, await reader.UsersAsync(id, ct));
         var job = await store.WriteAsync(db => queue.AddAsync(db, caller, "delete-image", Target(image), new DeleteImageIntent(id), plan, ct), ct);
-        return (await queue.CommittedAsync(job, ct))!;
+        return (await queue.CommittedAsync(job))!;
     }
 
     public async Task<Plan> PlanDeleteAsync(Caller caller, ImageId id, CancellationToken ct) =>

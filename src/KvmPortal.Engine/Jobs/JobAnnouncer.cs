@@ -18,12 +18,12 @@ internal sealed class JobAnnouncer(LiveFeed live, PortalEvents events, TimeProvi
 
     public void SetActive(int count) => Volatile.Write(ref active, count);
 
-    public async Task QueuedAsync(Job job, CancellationToken ct)
+    public async Task QueuedAsync(Job job)
     {
         if (job.State == JobState.Queued)
             Interlocked.Increment(ref active);
         live.Publish(new JobChanged(ViewOf(job)));
-        await events.AppendAsync("job.queued", TargetOf(job), job.CreatedBy, $"{job.Kind} was asked for {job.TargetName}.", data: new { jobId = job.Id, kind = job.Kind }, ct: ct);
+        await events.AppendAsync("job.queued", TargetOf(job), job.CreatedBy, $"{job.Kind} was asked for {job.TargetName}.", data: new { jobId = job.Id, kind = job.Kind }, ct: CancellationToken.None);
     }
 
     public void Changed(Job job) => live.Publish(new JobChanged(ViewOf(job)));

@@ -6,7 +6,8 @@ namespace KvmPortal.Engine.Jobs;
 
 /// <summary>
 /// Runs one claimed job from wherever it stands to its end. The plan in the row is the truth: each step is checkpointed before it runs and after it is
-/// done, so after a crash the same code goes on with the first step that is not done, or goes on undoing.
+/// done, so after a crash the same code goes on with the first step that is not done, or goes on undoing. A step that changes only the portal's records is
+/// part of the checkpoint itself.
 /// <code>
 ///  queued ──claim──► running: plan ► step ► step ► … ► succeeded
 ///                       │ failure                └► undo done steps, last first ► failed
@@ -17,6 +18,8 @@ namespace KvmPortal.Engine.Jobs;
 internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, JobAnnouncer announcer, TimeProvider time)
 {
     private readonly List<JobLogLine> unsavedLog = [];
+    // Records that the marks in the plan stand for; they are changed in the transaction that writes the marks.
+    private readonly List<(int? Step, Func<PortalDb, Task<Func<Task>>> Change)> owed = [];
     private int logNumber;
 
     /// <param name="cancel">The job's own cancellation: undo.</param>
@@ -68,6 +71,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         {
             job.Error = Problems.From(failure);
             Log(job.Error.Detail ?? job.Error.Title, warning: true);
+            if (owed.Count > 0)
+                TakeBackUnsaved();
             MarkRunningStep(StepState.Failed);
             await SaveAsync(stopping);
         }
@@ -93,15 +98,32 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             if (job.Plan.Steps[i].State is StepState.Done or StepState.Skipped)
                 continue;
             Log(job.Plan.Steps[i].Summary);
-            // One write says both "the step before is done" and "this one runs".
+            if (job.Plan.Steps[i].InPortal is { } record)
+            {
+                Mark(i, StepState.Done);
+                owed.Add((i, db => steps.Portal.ApplyAsync(db, record, stopping)));
+                continue;
+            }
+
+            // One write says both "the steps before are done" and "this one runs".
             Mark(i, StepState.Running);
             (job.BytesDone, job.BytesTotal) = (0, 0);
             await SaveAsync(stopping);
-            var done = await steps.ApplyAsync(job, job.Plan.Steps[i], OnProgress, Log, Cancellable(i) ? ct : stopping);
+            var done = await steps.ApplyAsync(job, job.Plan.Steps[i].OnHost!, OnProgress, Log, Cancellable(i) ? ct : stopping);
             Mark(i, done.Changed ? StepState.Done : StepState.Skipped);
             if (!done.Changed)
                 Log("It was so already.");
+            if (done.Image is { } image)
+                owed.Add((null, async db =>
+                {
+                    await PortalSteps.KeepImageAsync(db, image, stopping);
+                    return () => Task.CompletedTask;
+                }));
         }
+
+        // What the proof below waits for may depend on them.
+        if (owed.Count > 0)
+            await SaveAsync(stopping);
     }
 
     /// <summary>After something irreversible was done, only going on is safe.</summary>
@@ -115,7 +137,10 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
                 continue;
             try
             {
-                await steps.UndoAsync(job.Plan.Steps[i], Log, stopping);
+                if (job.Plan.Steps[i].InPortal is { } record)
+                    owed.Add((null, db => steps.Portal.UndoAsync(db, record, stopping)));
+                else
+                    await steps.UndoAsync(job.Plan.Steps[i].OnHost!, Log, stopping);
                 Mark(i, StepState.Undone);
             }
             catch (Exception e) when (e is HostException or PortalException)
@@ -131,17 +156,18 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
 
     private async Task EndAsync(JobState state, CancellationToken ct)
     {
+        if (state != JobState.Succeeded && job.Intent is RegisterImageIntent register)
+            owed.Add((null, db => steps.Portal.ImageFailedAsync(db, register.ImageId, job.Error?.Detail ?? job.Error?.Title ?? "It was cancelled.", ct)));
         job.EndedAt = time.GetUtcNow();
-        var lines = TakeLog();
-        var ended = job.State;
+        var before = job.State;
         job.State = state;
         try
         {
-            await jobs.CheckpointAsync(job, lines, ct);
+            await CheckpointAsync(ct);
         }
         catch
         {
-            job.State = ended;
+            job.State = before;
             throw;
         }
 
@@ -150,8 +176,33 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
 
     private async Task SaveAsync(CancellationToken ct)
     {
-        await jobs.CheckpointAsync(job, TakeLog(), ct);
+        await CheckpointAsync(ct);
         announcer.Changed(job);
+    }
+
+    private async Task CheckpointAsync(CancellationToken ct)
+    {
+        List<Func<Task>> tell = [];
+        await jobs.CheckpointAsync(job, unsavedLog, async db =>
+        {
+            foreach (var (_, change) in owed)
+                tell.Add(await change(db));
+        }, ct);
+        unsavedLog.Clear();
+        owed.Clear();
+        foreach (var told in tell)
+            await told();
+    }
+
+    /// <summary>The records could not be changed: their steps did not happen, and neither did the one that was about to run.</summary>
+    private void TakeBackUnsaved()
+    {
+        for (var i = 0; i < job.Plan.Steps.Count; i++)
+            if (owed.Any(o => o.Step == i))
+                Mark(i, StepState.Failed);
+            else if (job.Plan.Steps[i].State == StepState.Running)
+                Mark(i, StepState.Pending);
+        owed.Clear();
     }
 
     private void Mark(int index, StepState state)
@@ -176,13 +227,6 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
 
     private void Log(string text, bool warning = false) =>
         unsavedLog.Add(new JobLogLine { JobId = job.Id, Number = ++logNumber, At = time.GetUtcNow(), Text = text.Length > 4000 ? text[..4000] : text, Warning = warning });
-
-    private List<JobLogLine> TakeLog()
-    {
-        var lines = unsavedLog.ToList();
-        unsavedLog.Clear();
-        return lines;
-    }
 }
 
 /// <summary>Adds a line to a job's log.</summary>

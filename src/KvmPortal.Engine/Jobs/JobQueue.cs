@@ -10,14 +10,15 @@ internal sealed class JobQueue(JobStore jobs, JobRunner runner, JobAnnouncer ann
     public Task<Job> AddAsync(PortalDb db, Caller caller, string kind, JobTarget target, JobIntent intent, Plan plan, CancellationToken ct, JobState state = JobState.Queued) =>
         jobs.AddAsync(db, caller, kind, target, intent, plan, state, ct);
 
-    /// <summary>Wakes the runner after the transaction with the row was committed. Null in, null out.</summary>
-    public async Task<JobView?> CommittedAsync(Job? job, CancellationToken ct)
+    /// <summary>Wakes the runner after the transaction with the row was committed. Null in, null out. The job is there now, even when its client has gone away.</summary>
+    public async Task<JobView?> CommittedAsync(Job? job)
     {
         if (job is null)
             return null;
-        await announcer.QueuedAsync(job, ct);
+        var told = announcer.QueuedAsync(job);
         if (job.State == JobState.Queued)
             runner.Post(job.SerialKey);
+        await told;
         return JobAnnouncer.ViewOf(job);
     }
 }

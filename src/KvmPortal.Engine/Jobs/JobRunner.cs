@@ -19,12 +19,8 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
     /// <summary>Says that a key may have a job to claim.</summary>
     public void Post(string serialKey) => posted.Writer.TryWrite(serialKey);
 
-    /// <summary>Stops a job that this runner runs; undoing starts at once.</summary>
-    public void Cancel(JobId id)
-    {
-        if (running.TryGetValue(id, out var cancel))
-            cancel.Cancel();
-    }
+    /// <summary>Stops a job that this runner has claimed, or is just about to run; undoing starts at once.</summary>
+    public void Cancel(JobId id) => running.GetOrAdd(id, _ => new CancellationTokenSource()).Cancel();
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -56,15 +52,12 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
         JobId? id = null;
         try
         {
-            if (await jobs.ClaimAsync(key, owner, stopping) is not { } job)
+            if (await jobs.ClaimAsync(key, owner, stopping) is not var (job, lastLine))
                 return;
             id = job.Id;
-            using var cancel = new CancellationTokenSource();
-            running[job.Id] = cancel;
-            // A cancel that came between the claim and this line is in the row only.
-            if (job.CancelRequested || (await jobs.FindAsync(job.Id, stopping))?.CancelRequested == true)
+            var cancel = running.GetOrAdd(job.Id, _ => new CancellationTokenSource());
+            if (job.CancelRequested)
                 await cancel.CancelAsync();
-            var lastLine = await jobs.LastLogNumberAsync(job.Id, stopping);
             await executions.Create(job).RunAsync(lastLine, cancel.Token, stopping);
             Post(key);
         }

@@ -8,6 +8,9 @@ namespace KvmPortal.Engine.Jobs;
 /// <summary>Another runner took the job over: this one must stop and change nothing more.</summary>
 internal sealed class LeaseLostException(JobId id) : Exception($"The lease of job {id} was lost.");
 
+/// <summary>A job that this runner may run now.</summary>
+internal sealed record ClaimedJob(Job Job, int LastLogNumber);
+
 /// <summary>
 /// The job table's rules in one place. Order per key is <see cref="Job.Seq"/>, allocated in the transaction that inserts the row. A claim and every
 /// checkpoint are conditional updates that name the owner, so a runner whose lease was taken over cannot write.
@@ -54,8 +57,8 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
         return db.Jobs.AnyAsync(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running), ct);
     }
 
-    /// <summary>Claims the next job of a key; null when there is none or when somebody else runs one.</summary>
-    public Task<Job?> ClaimAsync(string key, string owner, CancellationToken ct) => store.WriteAsync(async db =>
+    /// <summary>Claims the next job of a key, with the number of its last log line; null when there is none or when somebody else runs one.</summary>
+    public Task<ClaimedJob?> ClaimAsync(string key, string owner, CancellationToken ct) => store.WriteAsync(async db =>
     {
         var job = await db.Jobs.Where(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running)).OrderBy(j => j.Seq).FirstOrDefaultAsync(ct);
         var now = time.GetUtcNow();
@@ -64,12 +67,16 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
         job.State = JobState.Running;
         job.Owner = owner;
         job.LeaseUntil = now + Lease;
+        var goesOn = job.StartedAt is not null;
         job.StartedAt ??= now;
-        return job;
+        return new ClaimedJob(job, goesOn ? await db.JobLog.Where(l => l.JobId == job.Id).MaxAsync(l => (int?)l.Number, ct) ?? 0 : 0);
     }, ct);
 
-    /// <summary>Writes progress of a claimed job together with its new log lines. Throws <see cref="LeaseLostException"/> when it is no longer ours.</summary>
-    public Task CheckpointAsync(Job job, IReadOnlyList<JobLogLine> log, CancellationToken ct) => store.WriteAsync(async db =>
+    /// <summary>
+    /// Writes progress of a claimed job together with its new log lines and with <paramref name="effects"/>, the records that the marked steps change.
+    /// Throws <see cref="LeaseLostException"/>, and changes nothing, when it is no longer ours.
+    /// </summary>
+    public Task CheckpointAsync(Job job, IReadOnlyList<JobLogLine> log, Func<PortalDb, Task> effects, CancellationToken ct) => store.WriteAsync(async db =>
     {
         var rows = await db.Jobs.Where(j => j.Id == job.Id && j.Owner == job.Owner && j.State == JobState.Running).ExecuteUpdateAsync(set => set
             .SetProperty(j => j.State, job.State).SetProperty(j => j.Plan, job.Plan).SetProperty(j => j.Planned, job.Planned)
@@ -78,6 +85,7 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
         if (rows == 0)
             throw new LeaseLostException(job.Id);
         db.JobLog.AddRange(log);
+        await effects(db);
     }, ct);
 
     /// <summary>Renews the leases of the jobs that this owner really runs now.</summary>
@@ -108,9 +116,6 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
             job.CancelRequested = true;
         return job;
     }, ct);
-
-    public Task<int> LastLogNumberAsync(JobId id, CancellationToken ct) =>
-        store.ReadAsync(async db => await db.JobLog.Where(l => l.JobId == id).MaxAsync(l => (int?)l.Number, ct) ?? 0, ct);
 
     public Task<Job?> FindAsync(JobId id, CancellationToken ct) => store.ReadAsync(db => db.Jobs.FirstOrDefaultAsync(j => j.Id == id, ct), ct);
 }

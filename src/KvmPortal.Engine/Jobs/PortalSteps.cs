@@ -8,112 +8,110 @@ using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Engine.Jobs;
 
-/// <summary>Runs the steps that change only the portal's own records. Each is safe to repeat.</summary>
-internal sealed class PortalSteps(PortalStore store, VmTracker tracker, LiveFeed live, PortalEvents events)
+/// <summary>
+/// Runs the steps that change only the portal's own records, inside the transaction that marks them done: effect and mark are kept together or not at all.
+/// Each returns what is to be told once that transaction has committed.
+/// </summary>
+internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents events)
 {
-    private static readonly StepDone Done = new(Changed: true);
+    private static readonly Func<Task> Silent = () => Task.CompletedTask;
 
-    public async Task<StepDone> ApplyAsync(PortalStep step, CancellationToken ct)
+    public async Task<Func<Task>> ApplyAsync(PortalDb db, PortalStep step, CancellationToken ct)
     {
         switch (step)
         {
             case RecordRun run:
-                await OnVmAsync(run.VmId, vm =>
-                {
-                    vm.RunningDefinition = vm.Definition;
-                    vm.MachineType = run.MachineType;
-                    vm.MachineTypeOf = vm.Definition.Machine;
-                }, ct);
-                break;
+                var started = await VmAsync(db, run.VmId, ct);
+                started.RunningDefinition = started.Definition;
+                started.MachineType = run.MachineType;
+                started.MachineTypeOf = started.Definition.Machine;
+                return Silent;
             case RecordSuspend suspend:
-                await OnVmAsync(suspend.VmId, vm => vm.SuspendPath = suspend.StatePath, ct);
-                tracker.SetSuspended(suspend.VmId, suspend.StatePath is not null);
-                break;
+                (await VmAsync(db, suspend.VmId, ct)).SuspendPath = suspend.StatePath;
+                return Tell(() => tracker.SetSuspended(suspend.VmId, suspend.StatePath is not null));
             case RecordLive recorded:
-                await OnVmAsync(recorded.VmId, vm => vm.RunningDefinition = recorded.Running, ct);
-                break;
+                (await VmAsync(db, recorded.VmId, ct)).RunningDefinition = recorded.Running;
+                return Silent;
             case RecordDiskReady disk:
-                await store.WriteAsync(db => db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, true), ct), ct);
-                break;
+                await db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, true), ct);
+                return Silent;
             case ForgetDisk disk:
-                await store.WriteAsync(db => db.Disks.Where(d => d.Id == disk.DiskId).ExecuteDeleteAsync(ct), ct);
-                break;
+                await db.Disks.Where(d => d.Id == disk.DiskId).ExecuteDeleteAsync(ct);
+                return Silent;
             case ForgetVm vm:
-                await ForgetVmAsync(vm.VmId, ct);
-                break;
+                return await ForgetVmAsync(db, vm.VmId, ct);
             case RecordImage image:
-                await RecordImageAsync(image.ImageId, ct);
-                break;
+                await db.Images.Where(i => i.Id == image.ImageId && i.Path != null).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Ready).SetProperty(i => i.Error, (string?)null), ct);
+                return Tell(() => live.Publish(new ImagesChanged()));
             case ForgetImage image:
-                await store.WriteAsync(db => db.Images.Where(i => i.Id == image.ImageId).ExecuteDeleteAsync(ct), ct);
-                live.Publish(new ImagesChanged());
-                await events.AppendAsync("image.deleted", new JobTarget(TargetType.Image, image.ImageId.Value, ""), "system", "An image was deleted.", ct: ct);
-                break;
+                await db.Images.Where(i => i.Id == image.ImageId).ExecuteDeleteAsync(ct);
+                return () =>
+                {
+                    live.Publish(new ImagesChanged());
+                    return events.AppendAsync("image.deleted", new JobTarget(TargetType.Image, image.ImageId.Value, ""), "system", "An image was deleted.", ct: CancellationToken.None);
+                };
             default:
                 throw new InvalidOperationException($"No portal step {step.Kind}.");
         }
-
-        return Done;
     }
 
-    public async Task UndoAsync(PortalStep step, CancellationToken ct)
+    public async Task<Func<Task>> UndoAsync(PortalDb db, PortalStep step, CancellationToken ct)
     {
         switch (step)
         {
             case RecordRun run:
-                await OnVmAsync(run.VmId, vm => vm.RunningDefinition = null, ct);
-                break;
+                (await VmAsync(db, run.VmId, ct)).RunningDefinition = null;
+                return Silent;
             case RecordSuspend { StatePath: not null } suspend:
-                await OnVmAsync(suspend.VmId, vm => vm.SuspendPath = null, ct);
-                tracker.SetSuspended(suspend.VmId, false);
-                break;
+                (await VmAsync(db, suspend.VmId, ct)).SuspendPath = null;
+                return Tell(() => tracker.SetSuspended(suspend.VmId, false));
             case RecordDiskReady disk:
-                await store.WriteAsync(db => db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, false), ct), ct);
-                break;
+                await db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, false), ct);
+                return Silent;
             case RecordImage image:
-                await store.WriteAsync(db => db.Images.Where(i => i.Id == image.ImageId).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed), ct), ct);
-                break;
+                await db.Images.Where(i => i.Id == image.ImageId).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed), ct);
+                return Tell(() => live.Publish(new ImagesChanged()));
+            default:
+                return Silent;
         }
     }
 
-    /// <summary>Keeps what the host found in an image, at once: the step that publishes it may come after a crash.</summary>
-    public Task KeepImageAsync(ReceivedImage found, CancellationToken ct) => store.WriteAsync(async db =>
+    /// <summary>Keeps what the host found in an image together with the mark that the step is done: the step that publishes it may come after a crash.</summary>
+    public static async Task KeepImageAsync(PortalDb db, ReceivedImage found, CancellationToken ct)
     {
         var id = new ImageId(found.ImageId);
         if (await db.Images.FirstOrDefaultAsync(i => i.Id == id, ct) is { } row)
             (row.Kind, row.Path, row.FileSizeBytes, row.VirtualSizeBytes, row.Sha256) = (found.Kind, found.Path, found.FileSizeBytes, found.VirtualSizeBytes, found.Sha256);
-    }, ct);
-
-    /// <summary>A job that should have brought an image failed: the row says why.</summary>
-    public async Task ImageFailedAsync(ImageId id, string reason, CancellationToken ct)
-    {
-        await store.WriteAsync(db => db.Images.Where(i => i.Id == id && i.State != ImageState.Ready)
-            .ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed).SetProperty(i => i.Error, reason), ct), ct);
-        live.Publish(new ImagesChanged());
     }
 
-    private async Task RecordImageAsync(ImageId id, CancellationToken ct)
+    /// <summary>A job that should have brought an image ended without it: the row says why.</summary>
+    public async Task<Func<Task>> ImageFailedAsync(PortalDb db, ImageId id, string reason, CancellationToken ct)
     {
-        await store.WriteAsync(db => db.Images.Where(i => i.Id == id && i.Path != null).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Ready).SetProperty(i => i.Error, (string?)null), ct), ct);
-        live.Publish(new ImagesChanged());
+        await db.Images.Where(i => i.Id == id && i.State != ImageState.Ready).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed).SetProperty(i => i.Error, reason), ct);
+        return Tell(() => live.Publish(new ImagesChanged()));
     }
 
-    private async Task ForgetVmAsync(VmId id, CancellationToken ct)
+    private async Task<Func<Task>> ForgetVmAsync(PortalDb db, VmId id, CancellationToken ct)
     {
-        var name = await store.WriteAsync(async db =>
+        var vm = await db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct);
+        await db.Disks.Where(d => d.VmId == id).ExecuteDeleteAsync(ct);
+        await db.VmRollups.Where(r => r.VmId == id).ExecuteDeleteAsync(ct);
+        if (vm is not null)
+            db.Vms.Remove(vm);
+        return () =>
         {
-            var vm = await db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct);
-            await db.Disks.Where(d => d.VmId == id).ExecuteDeleteAsync(ct);
-            await db.VmRollups.Where(r => r.VmId == id).ExecuteDeleteAsync(ct);
-            if (vm is not null)
-                db.Vms.Remove(vm);
-            return vm?.Name;
-        }, ct);
-        tracker.Remove(id);
-        if (name is not null)
-            await events.AppendAsync("vm.deleted", new JobTarget(TargetType.Vm, id.Value, name), "system", $"{name} was deleted.", ct: ct);
+            tracker.Remove(id);
+            return vm is null ? Task.CompletedTask
+                : events.AppendAsync("vm.deleted", new JobTarget(TargetType.Vm, id.Value, vm.Name), "system", $"{vm.Name} was deleted.", ct: CancellationToken.None);
+        };
     }
 
-    private Task OnVmAsync(VmId id, Action<Vm> change, CancellationToken ct) => store.WriteAsync(async db =>
-        change(await db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct) ?? throw PortalException.NotFound("virtual machine", id.ToString())), ct);
+    private static async Task<Vm> VmAsync(PortalDb db, VmId id, CancellationToken ct) =>
+        await db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct) ?? throw PortalException.NotFound("virtual machine", id.ToString());
+
+    private static Func<Task> Tell(Action act) => () =>
+    {
+        act();
+        return Task.CompletedTask;
+    };
 }

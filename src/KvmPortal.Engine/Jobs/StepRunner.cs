@@ -17,25 +17,25 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
         return await planner.PlanAsync(intent, log, ct);
     }
 
-    public async Task<StepDone> ApplyAsync(Job job, PlanStep step, Action<long, long> progress, JobLogger log, CancellationToken ct)
+    /// <summary>The records' half of a plan; runs inside the checkpoint's transaction.</summary>
+    public PortalSteps Portal => portal;
+
+    /// <summary>Runs a step on the host.</summary>
+    public async Task<StepDone> ApplyAsync(Job job, HostStep step, Action<long, long> progress, JobLogger log, CancellationToken ct)
     {
         if (job.Intent is VmActionIntent action)
             tracker.SetActivity(action.VmId, VmLifecycle.ActivityOf(action.Action));
         else if (job.Intent is CreateVmIntent { Start: true } create)
             tracker.SetActivity(create.VmId, VmActivity.Starting);
-        return step.OnHost is { } onHost ? await OnHostAsync(onHost, progress, log, ct) : await portal.ApplyAsync(step.InPortal!, ct);
+        return await OnHostAsync(step, progress, log, ct);
     }
 
-    public async Task UndoAsync(PlanStep step, JobLogger log, CancellationToken ct)
+    /// <summary>Undoes a step on the host.</summary>
+    public async Task UndoAsync(HostStep step, JobLogger log, CancellationToken ct)
     {
-        if (step.OnHost is { } onHost)
-        {
-            await foreach (var report in host.UndoAsync(onHost, ct))
-                if (report is StepLog line)
-                    log(line.Text, line.Warning);
-        }
-        else
-            await portal.UndoAsync(step.InPortal!, ct);
+        await foreach (var report in host.UndoAsync(step, ct))
+            if (report is StepLog line)
+                log(line.Text, line.Warning);
     }
 
     /// <summary>The proof: waits (by event) for the state that the action must lead to.</summary>
@@ -80,11 +80,7 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
             }
         }
 
-        if (done is null)
-            throw new HostException(HostError.Timeout, "The host ended the step without saying that it is done.");
-        if (done.Image is { } image)
-            await portal.KeepImageAsync(image, ct);
-        return done;
+        return done ?? throw new HostException(HostError.Timeout, "The host ended the step without saying that it is done.");
     }
 
     /// <summary>The portal is no longer doing anything to the job's VM.</summary>

@@ -16,8 +16,8 @@ internal static class StartPlanner
         if (inputs.Facts.Kvm.Verdict == KvmVerdict.Unproven && def.Accelerator != AcceleratorChoice.Tcg)
             steps.Add(PlanStep.Host(new ProveAccelerator(), "Prove with a tiny guest whether KVM works.", "An open /dev/kvm does not mean that guests run on it; tried once per boot of the host."));
         steps.AddRange(DiskPlanner.MakeMissing(inputs));
-        steps.Add(PlanStep.Host(new PrepareMachine { MachineId = vm.Id.Value, Firmware = SpecResolver.FirmwareOf(def), Tpm = def.Firmware.Tpm },
-            def.Firmware.Type == FirmwareChoice.Uefi ? "Prepare the machine's folders and its own firmware variables." : "Prepare the machine's folders."));
+        if (def.Firmware.Type == FirmwareChoice.Uefi)
+            steps.Add(PlanStep.Host(new PrepareMachine { MachineId = vm.Id.Value, Firmware = SpecResolver.FirmwareOf(def) }, "Give the machine its own firmware variables."));
         steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model),
             $"Record that version {vm.Version} of the definition runs on {resolved.Spec.MachineType}.", "So that later changes show what still waits for the next boot."));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },

@@ -61,7 +61,7 @@ public sealed class VmOperations
         }, ct);
         tracker.Put(vm);
         await context.Events.AppendAsync("vm.created", Target(vm), caller.Name, $"{caller.Name} created {vm.Name}.", ct: ct);
-        return new VmWithJob(VmRows.View(vm, vm.Status), await queue.CommittedAsync(job, ct));
+        return new VmWithJob(VmRows.View(vm, vm.Status), await queue.CommittedAsync(job));
     }
 
     public async Task<Plan> PlanCreateAsync(Caller caller, VmDefinition definition, bool start, CancellationToken ct)
@@ -98,7 +98,7 @@ public sealed class VmOperations
         }, ct);
         tracker.Put(vm);
         await context.Events.AppendAsync("vm.changed", Target(vm), caller.Name, $"{caller.Name} changed {vm.Name}.", data: new { fields = change.Plan.Effects.Select(e => e.Pointer) }, ct: ct);
-        return new VmWithJob(await GetAsync(caller, id, ct), await queue.CommittedAsync(job, ct));
+        return new VmWithJob(await GetAsync(caller, id, ct), await queue.CommittedAsync(job));
     }
 
     public async Task<Plan> PlanReplaceAsync(Caller caller, VmId id, VmDefinition definition, int? expectedVersion, CancellationToken ct)
@@ -115,7 +115,7 @@ public sealed class VmOperations
         RequireVersion(inputs.Vm, expectedVersion);
         var plan = DeletePlanner.Plan(inputs);
         var job = await store.WriteAsync(db => queue.AddAsync(db, caller, "delete-vm", Target(inputs.Vm), new DeleteVmIntent(id), plan, ct), ct);
-        return (await queue.CommittedAsync(job, ct))!;
+        return (await queue.CommittedAsync(job))!;
     }
 
     public async Task<Plan> PlanDeleteAsync(Caller caller, VmId id, int? expectedVersion, CancellationToken ct)
@@ -134,7 +134,7 @@ public sealed class VmOperations
         var plan = busy ? Plan.Nothing : Decide(inputs, action, options);
         var state = busy || plan.Steps.Count > 0 ? JobState.Queued : JobState.Succeeded;
         var job = await store.WriteAsync(db => queue.AddAsync(db, caller, KindOf(action), Target(inputs.Vm), new VmActionIntent(id, action, options.DeadlineSeconds, options.Force), plan, ct, state), ct);
-        return (await queue.CommittedAsync(job, ct))!;
+        return (await queue.CommittedAsync(job))!;
     }
 
     public async Task<Plan> PlanActionAsync(Caller caller, VmId id, VmAction action, VmActionOptions options, CancellationToken ct)

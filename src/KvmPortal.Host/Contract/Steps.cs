@@ -68,12 +68,11 @@ public sealed record DeleteDisk : HostStep
     public required string Path { get; init; }
 }
 
-/// <summary>Makes the machine's directories and, for UEFI, its private copy of the firmware variables. Undo removes what it made.</summary>
+/// <summary>Makes the machine's private copy of the UEFI firmware's variables, where it has none yet. Has no undo: the copy is the machine's own.</summary>
 public sealed record PrepareMachine : MachineStep
 {
     public override string Kind => "prepare-machine";
     public required FirmwareSpec Firmware { get; init; }
-    public bool Tpm { get; init; }
 }
 
 /// <summary>

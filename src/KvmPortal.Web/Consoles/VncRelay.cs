@@ -6,7 +6,8 @@ namespace KvmPortal.Web.Consoles;
 /// <summary>Bytes between a display's stream and a browser's WebSocket, both ways, until either ends. noVNC speaks RFB itself, so nothing is interpreted, except to drop input when the viewer may only look.</summary>
 public static class VncRelay
 {
-    private const int BlockBytes = 64 * 1024;
+    private const int FrameBytes = 256 * 1024;
+    private const int InputBytes = 16 * 1024;
 
     public static async Task RunAsync(Stream display, WebSocket browser, bool viewOnly, CancellationToken ct)
     {
@@ -31,28 +32,34 @@ public static class VncRelay
         await Task.WhenAll(Quietly(toBrowser), Quietly(toDisplay));
     }
 
+    /// <summary>Two blocks in turn: while one is sent, the other is read.</summary>
     private static async Task ToBrowserAsync(Stream display, WebSocket browser, CancellationToken ct)
     {
-        var block = ArrayPool<byte>.Shared.Rent(BlockBytes);
+        var (reading, sending) = (new byte[FrameBytes], new byte[FrameBytes]);
+        var sent = Task.CompletedTask;
         try
         {
-            while (await display.ReadAsync(block.AsMemory(0, BlockBytes), ct) is > 0 and var read)
-                await browser.SendAsync(block.AsMemory(0, read), WebSocketMessageType.Binary, WebSocketMessageFlags.EndOfMessage, ct);
+            while (await display.ReadAsync(reading, ct) is > 0 and var read)
+            {
+                await sent;
+                (reading, sending) = (sending, reading);
+                sent = browser.SendAsync(sending.AsMemory(0, read), WebSocketMessageType.Binary, WebSocketMessageFlags.EndOfMessage, ct).AsTask();
+            }
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(block);
+            await sent;
         }
     }
 
     private static async Task ToDisplayAsync(WebSocket browser, Stream display, ViewOnlyFilter? filter, CancellationToken ct)
     {
-        var block = ArrayPool<byte>.Shared.Rent(BlockBytes);
+        var block = ArrayPool<byte>.Shared.Rent(InputBytes);
         try
         {
             while (true)
             {
-                var received = await browser.ReceiveAsync(block.AsMemory(0, BlockBytes), ct);
+                var received = await browser.ReceiveAsync(block.AsMemory(0, InputBytes), ct);
                 if (received.MessageType != WebSocketMessageType.Binary)
                     return;
                 var bytes = filter is null ? block.AsMemory(0, received.Count) : filter.Pass(block.AsSpan(0, received.Count));

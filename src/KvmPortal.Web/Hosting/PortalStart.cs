@@ -7,6 +7,7 @@ using KvmPortal.Host.Simulated;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Web.Hosting;
@@ -26,6 +27,14 @@ public static class PortalStart
         builder.Services.AddEngine(settings.Engine, services => MakeHost(settings, services), "KvmPortal.Migrations.Sqlite");
         builder.Services.AddDataProtection().PersistKeysToFileSystem(new DirectoryInfo(Path.Combine(settings.Engine.DataRoot, "keys"))).SetApplicationName("KvmPortal");
         return builder;
+    }
+
+    /// <summary>What the HTTP server does differently here.</summary>
+    public static void Serve(KestrelServerOptions kestrel)
+    {
+        kestrel.AddServerHeader = false;
+        // A console's next block is read while this much of the last ones is still on its way to the viewer.
+        kestrel.Limits.MaxResponseBufferSize = 512 * 1024;
     }
 
     /// <summary>Migrates, starts, says where it listens, and runs until it is asked to stop.</summary>

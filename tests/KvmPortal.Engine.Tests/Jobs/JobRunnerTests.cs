@@ -138,7 +138,7 @@ public sealed class JobRunnerTests
         var jobs = portal.Get<JobStore>();
         var stale = (await jobs.FindAsync(start.Id, default))!;
         await portal.Store.WriteAsync(db => db.Jobs.Where(j => j.Id == start.Id).ExecuteUpdateAsync(set => set.SetProperty(j => j.Owner, "somebody-else")), default);
-        await Assert.ThrowsAsync<LeaseLostException>(() => jobs.CheckpointAsync(stale, [], default));
+        await Assert.ThrowsAsync<LeaseLostException>(() => jobs.CheckpointAsync(stale, [], _ => Task.CompletedTask, default));
         portal.SimulatedHost.ReleaseStep("run-machine");
     }
 
