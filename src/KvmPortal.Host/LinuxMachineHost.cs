@@ -129,10 +129,11 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     /// <inheritdoc/>
     public async Task<byte[]> TakeScreenshotAsync(Guid machineId, CancellationToken cancellationToken)
     {
+        var machine = machines.Get(machineId);
         var file = Path.Combine(MachinePaths.For(folders, machineId).RunDirectory, $"screen-{Guid.NewGuid():N}.png");
         try
         {
-            await machines.Get(machineId).Qmp.ScreendumpAsync(file, cancellationToken);
+            await machine.Qmp.ScreendumpAsync(file, cancellationToken);
             // QEMU's user owns the folder: what lies there need not be what was asked for.
             using var picture = LinuxFiles.OpenRegular(file);
             if (picture.Length > MostScreenshot)
@@ -143,7 +144,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         }
         finally
         {
-            File.Delete(file);
+            if (Directory.Exists(Path.GetDirectoryName(file)))
+                File.Delete(file);
         }
     }
 

@@ -82,6 +82,20 @@ internal sealed class GuestHost : IAsyncDisposable
         return done!;
     }
 
+    public async Task UndoAsync(HostStep step)
+    {
+        await foreach (var _ in Host.UndoAsync(step, Ct))
+        {
+        }
+    }
+
+    /// <summary>A file in the machine's own folder.</summary>
+    public string StateFile(Guid id, string name) => Path.Combine(Root, "d", "machines", id.ToString("N"), name);
+
+    /// <summary>Whether an event came after the first one of a state.</summary>
+    public bool After(HostEvent later, MachineRunState state) =>
+        events.SkipWhile(e => e is not MachineStateChanged changed || changed.State != state).Contains(later);
+
     /// <summary>Prepares, launches and runs.</summary>
     public async Task<int> StartAsync(MachineSpec spec)
     {
@@ -113,7 +127,7 @@ internal sealed class GuestHost : IAsyncDisposable
     }
 
     /// <summary>The first event of its kind; waits for it.</summary>
-    public async Task<T> EventAsync<T>(Guid id, Func<T, bool>? wanted = null) where T : HostEvent
+    public async Task<T> EventAsync<T>(Guid? id = null, Func<T, bool>? wanted = null) where T : HostEvent
     {
         for (var end = Environment.TickCount64 + (long)Patience.TotalMilliseconds; Environment.TickCount64 < end; await Task.Delay(20, Ct))
             if (events.OfType<T>().FirstOrDefault(e => IdOf(e) == id && (wanted?.Invoke(e) ?? true)) is { } found)
@@ -122,11 +136,12 @@ internal sealed class GuestHost : IAsyncDisposable
     }
 
     /// <summary>The portal goes and comes back; machines run on.</summary>
-    public async Task RestartAsync()
+    public async Task RestartAsync(TimeSpan away = default)
     {
         await Host.DisposeAsync();
         await watching;
         events.Clear();
+        await Task.Delay(away, Ct);
         Host = NewHost();
         watching = WatchAsync(Host);
     }

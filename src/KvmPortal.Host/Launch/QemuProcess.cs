@@ -37,6 +37,17 @@ internal sealed class QemuProcess
     /// <summary>A process that runs already; null when there is none of that pid and start time.</summary>
     public static QemuProcess? Find(int pid, long startTicks) => ReadStartTicks(pid) == startTicks ? new QemuProcess(pid, startTicks, null) : null;
 
+    /// <summary>Running processes one of whose arguments fits. For rare occasions: it reads every command line.</summary>
+    public static List<QemuProcess> WithArgument(Func<string, bool> fits)
+    {
+        var found = new List<QemuProcess>();
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
+            if (int.TryParse(Path.GetFileName(folder), CultureInfo.InvariantCulture, out var pid) && pid != Environment.ProcessId
+                && Linux.HostPaths.Read(Path.Combine(folder, "cmdline")) is { } line && line.Split('\0').Any(fits) && ReadStartTicks(pid) is { } ticks)
+                found.Add(new QemuProcess(pid, ticks, null));
+        return found;
+    }
+
     public bool HasEnded => child is not null ? child.HasExited : ReadStartTicks(Pid) != StartTicks;
 
     /// <summary>Exit code, 128 + signal for a killed process; null when it was not our child or has not ended.</summary>

@@ -41,6 +41,9 @@ internal sealed class QmpClient : IAsyncDisposable
     /// <summary>Events in order; completes when the peer is gone.</summary>
     public ChannelReader<QmpEvent> Events => events.Reader;
 
+    /// <summary>Raised when the peer did not answer a command in time: it hangs, or is very busy.</summary>
+    public Action? Unanswered { get; set; }
+
     /// <summary>Cancelled when the peer is gone.</summary>
     public CancellationToken Ended => ended.Token;
 
@@ -103,6 +106,8 @@ internal sealed class QmpClient : IAsyncDisposable
         }
         catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
         {
+            if (!ended.IsCancellationRequested)
+                Unanswered?.Invoke();
             throw ended.IsCancellationRequested
                 ? new HostException(HostError.NotRunning, $"QEMU ended while it was asked to {command}.", e)
                 : new HostException(HostError.Timeout, $"QEMU did not answer {command} within {timeout.TotalSeconds:0.#} s.", e);
