@@ -29,6 +29,7 @@ public static class EngineRegistration
         services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)).AddInterceptors(new SqlitePragmas()));
         services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
+        services.AddSingleton<LiveStreams>();
         services.AddEvents();
         services.AddHosts();
         services.AddJobs();

@@ -37,7 +37,7 @@ internal sealed class FilterExpression<T>
             return _ => true;
         var parser = new FilterExpression<T>(text, fields, free);
         var made = parser.Or(0);
-        return parser.at == parser.tokens.Count ? made : throw Wrong($"\"{parser.tokens[parser.at]}\" is not expected here.");
+        return parser.at == parser.tokens.Count ? made : throw Wrong(Say.FilterUnexpected(parser.tokens[parser.at]));
     }
 
     private Func<T, bool> Or(int depth)
@@ -68,7 +68,7 @@ internal sealed class FilterExpression<T>
     private Func<T, bool> Unary(int depth)
     {
         if (depth > 32)
-            throw Wrong("It is nested too deeply.");
+            throw Wrong(Say.FilterTooDeep);
         if (Take("not"))
         {
             var inner = Unary(depth + 1);
@@ -78,7 +78,7 @@ internal sealed class FilterExpression<T>
         if (Take("("))
         {
             var inner = Or(depth + 1);
-            return Take(")") ? inner : throw Wrong("A closing parenthesis is missing.");
+            return Take(")") ? inner : throw Wrong(Say.FilterUnclosed);
         }
 
         return Term();
@@ -88,7 +88,7 @@ internal sealed class FilterExpression<T>
     {
         var word = Next();
         if (word is ")" or "and" or "or" || IsOperator(word))
-            throw Wrong($"\"{word}\" is not expected here.");
+            throw Wrong(Say.FilterUnexpected(word));
         if (at >= tokens.Count || !IsOperator(tokens[at]))
         {
             var wanted = Unquote(word);
@@ -98,7 +98,7 @@ internal sealed class FilterExpression<T>
         var op = Next();
         var value = Unquote(Next());
         if (!fields.TryGetValue(word.ToLowerInvariant(), out var field))
-            throw Wrong($"There is no field \"{word}\"; there are: {string.Join(", ", fields.Keys.Order(StringComparer.Ordinal))}.");
+            throw Wrong(Say.FilterNoField(word, string.Join(", ", fields.Keys.Order(StringComparer.Ordinal))));
         return op switch
         {
             "=" => x => field.Texts(x).Any(t => string.Equals(t, value, StringComparison.OrdinalIgnoreCase)),
@@ -111,7 +111,7 @@ internal sealed class FilterExpression<T>
     private static Func<T, bool> Compare(string word, FilterField<T> field, string op, string value)
     {
         if (field.Number is not { } number || !double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out var limit))
-            throw Wrong($"\"{word} {op} {value}\" compares numbers: use a number field and a number.");
+            throw Wrong(Say.FilterNotNumber($"{word} {op} {value}"));
         return op switch
         {
             "<" => x => number(x) < limit,
@@ -121,7 +121,7 @@ internal sealed class FilterExpression<T>
         };
     }
 
-    private string Next() => at < tokens.Count ? tokens[at++] : throw Wrong("It ends too early.");
+    private string Next() => at < tokens.Count ? tokens[at++] : throw Wrong(Say.FilterEndsEarly);
 
     private bool Is(string word) => at < tokens.Count && string.Equals(tokens[at], word, StringComparison.OrdinalIgnoreCase);
 
@@ -158,7 +158,7 @@ internal sealed class FilterExpression<T>
             {
                 var end = text.IndexOf('"', i + 1);
                 if (end < 0)
-                    throw Wrong("A closing quotation mark is missing.");
+                    throw Wrong(Say.FilterNoQuote);
                 made.Add(text[i..end]);
                 i = end + 1;
                 continue;
@@ -168,12 +168,12 @@ internal sealed class FilterExpression<T>
                     i++;
             made.Add(text[start..i]);
             if (made.Count > MostTokens)
-                throw Wrong("It is too long.");
+                throw Wrong(Say.FilterTooLong);
         }
 
-        return made.Count > 0 ? made : throw Wrong("It is empty.");
+        return made.Count > 0 ? made : throw Wrong(Say.FilterEmpty);
     }
 
-    private static PortalException Wrong(string why) =>
-        new(ErrorCode.Malformed, $"The filter cannot be read. {why}") { Problems = [new Problem("?filter", "invalid-filter", why)], Hint = "Example: state = running and (tag = qa or name ~ web)" };
+    private static PortalException Wrong(Sentence why) =>
+        new(ErrorCode.Malformed, Say.BadFilter(why)) { Problems = [new Problem("?filter", "invalid-filter", why)], Hint = Say.FilterExample("state = running and (tag = qa or name ~ web)") };
 }

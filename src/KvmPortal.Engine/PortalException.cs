@@ -40,32 +40,45 @@ public enum ErrorCode
 /// <summary>One thing that is wrong with a request. <paramref name="Pointer"/> is a JSON pointer into the body (RFC 6901), "" for the whole.</summary>
 /// <param name="Code">Stable kebab-case code, e.g. `required`, `out-of-range`, `unknown-image`.</param>
 /// <param name="Message">A sentence for people that says what would be right.</param>
-public sealed record Problem(string Pointer, string Code, string Message);
+public sealed record Problem(string Pointer, string Code, Sentence Message);
 
 /// <summary>An expected failure with a message that may be shown as it is. Anything else that is thrown is a bug.</summary>
 public sealed class PortalException : Exception
 {
-    public PortalException(ErrorCode code, string message, Exception? inner = null) : base(message, inner) => Code = code;
+    public PortalException(ErrorCode code, Sentence message, Exception? inner = null) : base(message.Text, inner) => (Code, Said) = (code, message);
 
     public ErrorCode Code { get; }
+
+    /// <summary>The message, with its code.</summary>
+    public Sentence Said { get; }
+
     public IReadOnlyList<Problem> Problems { get; init; } = [];
-    public string? Hint { get; init; }
+    public Sentence? Hint { get; init; }
 
     /// <summary>All problems at once.</summary>
     public static PortalException Invalid(IReadOnlyList<Problem> problems) =>
-        new(ErrorCode.Invalid, problems.Count == 1 ? problems[0].Message : $"{problems.Count} things are wrong with the request.") { Problems = problems };
+        new(ErrorCode.Invalid, problems.Count == 1 ? problems[0].Message : Say.ThingsWrong(problems.Count)) { Problems = problems };
 
     /// <summary>The same answer for what is not there and what the caller may not see.</summary>
-    public static PortalException NotFound(string noun, string key) => new(ErrorCode.NotFound, $"There is no {noun} \"{key}\".");
+    public static PortalException NotFound(string noun, string key) => new(ErrorCode.NotFound, noun switch
+    {
+        "virtual machine" => Say.NoSuchMachine(key),
+        "image" => Say.NoSuchImage(key),
+        "job" => Say.NoSuchJob(key),
+        "token" => Say.NoSuchToken(key),
+        "user" => Say.NoSuchUser(key),
+        "host" => Say.NoSuchHost(key),
+        _ => Say.NoSuchThing(noun, key),
+    });
 }
 
 /// <summary>A problem as stored with a job: the same members as the REST answer.</summary>
 public sealed record ProblemInfo
 {
     public required string Code { get; init; }
-    public required string Title { get; init; }
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Detail { get; init; }
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Hint { get; init; }
+    public required Sentence Title { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Sentence? Detail { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Sentence? Hint { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? QmpClass { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? ExitCode { get; init; }
     public IReadOnlyList<string> StderrTail { get; init; } = [];

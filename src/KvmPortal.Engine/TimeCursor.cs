@@ -26,5 +26,5 @@ internal readonly record struct TimeCursor(DateTimeOffset At, int Skip)
     }
 
     public static PortalException Invalid() =>
-        new(ErrorCode.Malformed, "The cursor is not one of this list.") { Problems = [new Problem("?cursor", "invalid-cursor", "Take nextCursor of the previous page, or leave it out.")] };
+        new(ErrorCode.Malformed, Say.BadCursor) { Problems = [new Problem("?cursor", "invalid-cursor", Say.BadCursorHint)] };
 }

@@ -67,11 +67,11 @@ public sealed class AccessOperations
         try
         {
             if (await BootstrapTokenAsync(ct) is not { } expected)
-                throw new PortalException(ErrorCode.Conflict, "The portal is set up already: sign in.");
+                throw new PortalException(ErrorCode.Conflict, Say.SetUpAlready);
             if (!CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(expected), Encoding.UTF8.GetBytes(token.Trim())))
-                throw new PortalException(ErrorCode.Forbidden, "The bootstrap token is not right.") { Problems = [new Problem("/token", "wrong-token", "Copy it from the portal's output or from the file bootstrap-token in its data directory.")] };
+                throw new PortalException(ErrorCode.Forbidden, Say.WrongBootstrapToken) { Problems = [new Problem("/token", "wrong-token", Say.BootstrapTokenWhere)] };
             if (userName.Length > 64)
-                throw PortalException.Invalid([new Problem("/userName", "invalid-user-name", "A user name has 1 to 64 characters.")]);
+                throw PortalException.Invalid([new Problem("/userName", "invalid-user-name", Say.UserNameRule)]);
             await using var scope = scopes.CreateAsyncScope();
             var users = scope.ServiceProvider.GetRequiredService<UserManager<PortalUser>>();
             var user = new PortalUser { Id = Guid.CreateVersion7(time.GetUtcNow()), UserName = userName, CreatedAt = time.GetUtcNow(), LockoutEnabled = true };
@@ -113,9 +113,9 @@ public sealed class AccessOperations
     {
         var problems = new List<Problem>();
         if (string.IsNullOrWhiteSpace(name) || name.Length > 64 || name.Any(char.IsControl))
-            problems.Add(new Problem("/name", "invalid-name", "A token's name has 1 to 64 characters."));
+            problems.Add(new Problem("/name", "invalid-name", Say.TokenNameRule));
         if (lifetime < TimeSpan.FromHours(1) || lifetime > TimeSpan.FromDays(366))
-            problems.Add(new Problem("/expiresInDays", "out-of-range", "A token lives for 1 hour to 366 days."));
+            problems.Add(new Problem("/expiresInDays", "out-of-range", Say.TokenLife));
         if (problems.Count > 0)
             throw PortalException.Invalid(problems);
         var text = Prefix + Convert.ToBase64String(RandomNumberGenerator.GetBytes(32)).TrimEnd('=').Replace('+', '-').Replace('/', '_');
@@ -124,7 +124,7 @@ public sealed class AccessOperations
         await store.WriteAsync(async db =>
         {
             if (await db.AccessTokens.CountAsync(t => t.UserId == token.UserId, ct) >= MostTokens)
-                throw new PortalException(ErrorCode.Conflict, $"You have {MostTokens} tokens already: revoke some first.");
+                throw new PortalException(ErrorCode.Conflict, Say.TooManyTokens(MostTokens));
             db.AccessTokens.Add(token);
         }, ct);
         return new IssuedToken(new TokenView(token.Id, token.Name, token.CreatedAt, token.ExpiresAt, null), text);
@@ -150,11 +150,11 @@ public sealed class AccessOperations
         var users = scope.ServiceProvider.GetRequiredService<UserManager<PortalUser>>();
         var user = await users.FindByIdAsync(Owner(caller).ToString()) ?? throw PortalException.NotFound("user", caller.Name);
         if (!await users.CheckPasswordAsync(user, currentPassword))
-            throw PortalException.Invalid([new Problem("/currentPassword", "wrong-password", "The current password is not right.")]);
+            throw PortalException.Invalid([new Problem("/currentPassword", "wrong-password", Say.WrongCurrentPassword)]);
         Require(await users.ChangePasswordAsync(user, currentPassword, newPassword));
     }
 
-    private static UserId Owner(Caller caller) => caller.UserId ?? throw new PortalException(ErrorCode.Forbidden, "Only a user has tokens.");
+    private static UserId Owner(Caller caller) => caller.UserId ?? throw new PortalException(ErrorCode.Forbidden, Say.OnlyUsersHaveTokens);
 
     private static string HashOf(string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token)));
 

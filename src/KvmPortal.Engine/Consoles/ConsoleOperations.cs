@@ -44,13 +44,13 @@ public sealed class ConsoleOperations
         var inputs = await reader.InputsAsync(id, ct);
         var consoles = (inputs.Vm.RunningDefinition ?? inputs.Definition).Consoles;
         if (kind == ConsoleKind.Vnc ? consoles.Graphics == GraphicsChoice.None : !consoles.Serial)
-            throw new PortalException(ErrorCode.Conflict, $"{vm.Name} has no {PortalJson.Text(kind)} console.") { Hint = "Add it under consoles in the definition; it is there after the next boot." };
+            throw new PortalException(ErrorCode.Conflict, Say.NoConsole(vm.Name, PortalJson.Text(kind))) { Hint = Say.NoConsoleHint };
         var now = time.GetUtcNow();
         foreach (var (old, entry) in tickets)
             if (entry.ExpiresAt <= now)
                 tickets.TryRemove(old, out _);
         if (tickets.Count >= MostTickets)
-            throw new PortalException(ErrorCode.TooMany, "Too many console tickets wait to be used.");
+            throw new PortalException(ErrorCode.TooMany, Say.TooManyTickets);
         var ticket = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
         tickets[ticket] = (new ConsoleGrant(id, vm.Name, kind, viewOnly, caller), now + Lifetime);
         return new ConsoleTicket(ticket, id, vm.Name, kind, viewOnly, now + Lifetime);
@@ -68,7 +68,7 @@ public sealed class ConsoleOperations
     public Task WriteSerialAsync(ConsoleGrant grant, ReadOnlyMemory<byte> bytes, CancellationToken ct)
     {
         if (grant.ViewOnly)
-            throw new PortalException(ErrorCode.Forbidden, "This console is for viewing only.");
+            throw new PortalException(ErrorCode.Forbidden, Say.ViewOnly);
         return TypeAsync(grant.VmId, bytes, ct);
     }
 
@@ -78,7 +78,7 @@ public sealed class ConsoleOperations
         if (await tracker.FindAsync(id, ct) is null)
             throw PortalException.NotFound("virtual machine", id.ToString());
         if (from < 0)
-            throw PortalException.Invalid([new Problem("?from", "out-of-range", "Give an offset of 0 or more.")]);
+            throw PortalException.Invalid([new Problem("?from", "out-of-range", Say.OffsetRule)]);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(ct);
         using var gathered = new MemoryStream();
         long? first = null;
@@ -127,16 +127,16 @@ public sealed class ConsoleOperations
         var vm = await RunningAsync(id, ct);
         var inputs = await reader.InputsAsync(id, ct);
         if ((inputs.Vm.RunningDefinition ?? inputs.Definition).Consoles.Graphics == GraphicsChoice.None)
-            throw new PortalException(ErrorCode.Conflict, $"{vm.Name} has no display.");
+            throw new PortalException(ErrorCode.Conflict, Say.NoDisplay(vm.Name));
         return await host.TakeScreenshotAsync(id.Value, ct);
     }
 
     private Task TypeAsync(VmId id, ReadOnlyMemory<byte> bytes, CancellationToken ct) =>
-        bytes.Length > MostTyped ? throw new PortalException(ErrorCode.TooLarge, "At most 64 KiB can be typed at once.") : host.WriteSerialAsync(id.Value, bytes, ct);
+        bytes.Length > MostTyped ? throw new PortalException(ErrorCode.TooLarge, Say.TypedTooMuch) : host.WriteSerialAsync(id.Value, bytes, ct);
 
     private async Task<VmSummary> RunningAsync(VmId id, CancellationToken ct)
     {
         var vm = await tracker.FindAsync(id, ct) ?? throw PortalException.NotFound("virtual machine", id.ToString());
-        return vm.Status.Pid is not null ? vm : throw new PortalException(ErrorCode.Conflict, $"{vm.Name} does not run: start it first.");
+        return vm.Status.Pid is not null ? vm : throw new PortalException(ErrorCode.Conflict, Say.StartItFirst(vm.Name));
     }
 }

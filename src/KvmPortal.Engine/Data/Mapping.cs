@@ -52,6 +52,7 @@ internal sealed class JobMapping : IEntityTypeConfiguration<Job>, IEntityTypeCon
         entity.HasIndex(j => new { j.TargetId, j.CreatedAt });
         entity.Property(j => j.Intent).HasConversion(JsonColumn.Converter<JobIntent>());
         entity.Property(j => j.Plan).HasConversion(JsonColumn.Converter<Plan>());
+        entity.Property(j => j.Warnings).HasConversion(JsonColumn.Converter<List<Sentence>>());
         entity.Property(j => j.Error).HasConversion(JsonColumn.Converter<ProblemInfo>()!);
     }
 

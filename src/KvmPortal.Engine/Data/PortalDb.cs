@@ -35,6 +35,7 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
         builder.Properties<UserId>().HaveConversion<IdConverter<UserId>>();
         builder.Properties<TokenId>().HaveConversion<IdConverter<TokenId>>();
         builder.Properties<Enum>().HaveConversion<string>();
+        builder.Properties<Sentence>().HaveConversion<SentenceColumn>();
         // SQLite cannot order DateTimeOffset; UTC ticks sort and stay exact.
         builder.Properties<DateTimeOffset>().HaveConversion<UtcTicks>();
     }
@@ -50,6 +51,8 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
         private static TId Make(Guid value) => TId.From(value);
     }
 
+    private sealed class SentenceColumn() : ValueConverter<Sentence, string>(s => JsonColumn.Store(s), t => JsonColumn.Restore(t));
+
     private sealed class UtcTicks() : ValueConverter<DateTimeOffset, long>(t => t.UtcTicks, t => new DateTimeOffset(t, TimeSpan.Zero));
 }
 
@@ -57,13 +60,39 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
 internal static class JsonColumn
 {
     public static ValueConverter<T, string> Converter<T>() =>
-        new(v => JsonSerializer.Serialize(v, PortalJson.Options), s => JsonSerializer.Deserialize<T>(s, Lenient)!);
+        new(v => JsonSerializer.Serialize(v, Stored), s => JsonSerializer.Deserialize<T>(s, Stored)!);
 
     // What an older or newer version stored must stay readable: unknown members are refused on the wire only.
-    private static readonly JsonSerializerOptions Lenient = new(PortalJson.Options)
+    private static readonly JsonSerializerOptions Stored = Configure(new(PortalJson.Options)
     {
         UnmappedMemberHandling = System.Text.Json.Serialization.JsonUnmappedMemberHandling.Skip,
         RespectNullableAnnotations = false,
         RespectRequiredConstructorParameters = false,
-    };
+    });
+
+    private static JsonSerializerOptions Configure(JsonSerializerOptions options)
+    {
+        options.Converters.Add(new SentenceJson(stored: true));
+        return options;
+    }
+
+    /// <summary>A sentence in a text column: words as they are; one with a code, or words that look like one, as JSON.</summary>
+    public static string Store(Sentence sentence) => sentence.Code is null && !LooksStored(sentence.Text) ? sentence.Text : JsonSerializer.Serialize(sentence, Stored);
+
+    public static Sentence Restore(string text)
+    {
+        if (!LooksStored(text))
+            return text;
+        try
+        {
+            return JsonSerializer.Deserialize<Sentence>(text, Stored) ?? text;
+        }
+        catch (JsonException)
+        {
+            // Words that an older version stored as they were.
+            return text;
+        }
+    }
+
+    private static bool LooksStored(string text) => text.StartsWith('{') || text.StartsWith('"');
 }

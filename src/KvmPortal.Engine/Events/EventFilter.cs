@@ -9,19 +9,19 @@ internal sealed record EventFilter(string? TypePrefix, bool? Warning, string? Ac
     public static EventFilter Parse(ListQuery query)
     {
         if (query.Limit is < 1 or > 500)
-            throw PortalException.Invalid([new Problem("?limit", "out-of-range", "Give 1 to 500.")]);
+            throw PortalException.Invalid([new Problem("?limit", "out-of-range", Say.NumberFromTo(1, 500))]);
         var filter = new EventFilter(null, null, null, query.Text?.Trim() is { Length: > 0 } text ? text : null);
         foreach (var term in (query.Filter ?? "").Split(" and ", StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
             if (term.Split('=', 2, StringSplitOptions.TrimEntries) is not [var field, var value])
-                throw Wrong($"\"{term}\" is not of the form field = value.");
+                throw Wrong(Say.FilterNotTerm(term));
             value = value.Trim('"');
             filter = field switch
             {
                 "type" => filter with { TypePrefix = value },
-                "warning" => filter with { Warning = bool.TryParse(value, out var warning) ? warning : throw Wrong("warning is true or false.") },
+                "warning" => filter with { Warning = bool.TryParse(value, out var warning) ? warning : throw Wrong(Say.FilterNotBoolean) },
                 "actor" => filter with { Actor = value },
-                _ => throw Wrong($"There is no field \"{field}\"; there are: actor, type, warning."),
+                _ => throw Wrong(Say.FilterNoField(field, "actor, type, warning")),
             };
         }
 
@@ -45,6 +45,6 @@ internal sealed record EventFilter(string? TypePrefix, bool? Warning, string? Ac
         return events;
     }
 
-    private static PortalException Wrong(string why) =>
-        new(ErrorCode.Malformed, $"The filter cannot be read. {why}") { Problems = [new Problem("?filter", "invalid-filter", why)], Hint = "Example: type = vm.state and warning = true" };
+    private static PortalException Wrong(Sentence why) =>
+        new(ErrorCode.Malformed, Say.BadFilter(why)) { Problems = [new Problem("?filter", "invalid-filter", why)], Hint = Say.FilterExample("type = vm.state and warning = true") };
 }

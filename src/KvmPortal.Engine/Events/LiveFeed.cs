@@ -34,15 +34,22 @@ public sealed class LiveFeed
             watcher.Offer(change);
     }
 
-    /// <summary>Changes from now on, until cancelled. Registered when the method is called, so that a snapshot taken afterwards misses nothing.</summary>
+    /// <summary>Watchers now.</summary>
+    internal int Watchers => watchers.Count;
+
+    /// <summary>
+    /// Changes from now on, until cancelled. Registered when the method is called, so that a snapshot taken afterwards misses nothing; a caller that may
+    /// give up before it reads must cancel.
+    /// </summary>
     public IAsyncEnumerable<LiveChange> WatchAsync(CancellationToken ct)
     {
         var watcher = new Watcher();
         watchers.TryAdd(watcher, 0);
-        return Read(watcher, ct);
+        var given = ct.UnsafeRegister(gone => watchers.TryRemove((Watcher)gone!, out byte _), watcher);
+        return Read(watcher, given, ct);
     }
 
-    private async IAsyncEnumerable<LiveChange> Read(Watcher watcher, [EnumeratorCancellation] CancellationToken ct)
+    private async IAsyncEnumerable<LiveChange> Read(Watcher watcher, CancellationTokenRegistration given, [EnumeratorCancellation] CancellationToken ct)
     {
         try
         {
@@ -52,6 +59,7 @@ public sealed class LiveFeed
         }
         finally
         {
+            await given.DisposeAsync();
             watchers.TryRemove(watcher, out _);
         }
     }

@@ -18,7 +18,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
     private HashSet<VmId>? seen;
 
     /// <summary>Null while connected; else what is wrong.</summary>
-    public string? Problem { get; private set; } = "Not connected yet.";
+    public Sentence? Problem { get; private set; } = Say.NotConnectedYet;
 
     /// <summary>Completes when the host has named every machine that runs; jobs wait for it.</summary>
     public Task Ready => firstSnapshot.Task;
@@ -46,7 +46,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
             }
             catch (Exception e)
             {
-                Problem = e is HostException known ? known.Message : "The host cannot be watched.";
+                Problem = e is HostException known ? HostSentences.Read(known.Message) : Say.HostNotWatched;
                 logger.LogError(e, "Watching the host failed; it is tried again.");
                 await events.AppendAsync("host.lost", null, "system", Problem, warning: true, ct: stoppingToken);
             }
@@ -79,10 +79,10 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
                     _ = ProveAsync(ct);
                 break;
             case MachineStateChanged e:
-                await ToldAsync(e.MachineId, new MachineTruth(e.State, null, e.Reason), null, null, ct);
+                await ToldAsync(e.MachineId, new MachineTruth(e.State, null, Words(e.Reason)), null, null, ct);
                 break;
             case MachineEnded e:
-                await ToldAsync(e.MachineId, new MachineTruth(null, e.End, e.End == MachineEnd.Quit ? null : e.Reason), null, null, ct, e.StderrTail);
+                await ToldAsync(e.MachineId, new MachineTruth(null, e.End, e.End == MachineEnd.Quit ? null : Words(e.Reason)), null, null, ct, e.StderrTail);
                 break;
             case MachineNotice e:
                 if (await tracker.FindAsync(new VmId(e.MachineId), ct) is { } vm)
@@ -115,7 +115,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
             return;
         foreach (var id in await tracker.ThoughtRunningAsync(ct))
             if (!seen.Contains(id))
-                await ToldAsync(id.Value, new MachineTruth(null, MachineEnd.Unknown, "It ended while the portal was not watching."), null, null, ct);
+                await ToldAsync(id.Value, new MachineTruth(null, MachineEnd.Unknown, Say.EndedUnwatched), null, null, ct);
         seen = null;
     }
 
@@ -129,6 +129,8 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
         var text = $"{vm.Name}: {PortalJson.Text(vm.Status.State)}." + (vm.Status.Reason is { } why ? $" {why}" : "");
         await events.AppendAsync("vm.state", Target(vm), "host", text, bad, new { state = vm.Status.State, before = before.State, reason = vm.Status.Reason, stderr }, ct);
     }
+
+    private static Sentence? Words(string? text) => text is null ? null : HostSentences.Read(text);
 
     private static JobTarget Target(VmSummary vm) => new(TargetType.Vm, vm.Id.Value, vm.Name);
 }

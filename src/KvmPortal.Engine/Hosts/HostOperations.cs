@@ -8,7 +8,7 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Hosts;
 
 /// <summary>The host as its page shows it. There is one; its id is fixed.</summary>
-public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, string? ConnectionProblem, int RunningVms, int VmCount);
+public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, Sentence? ConnectionProblem, int RunningVms, int VmCount);
 
 /// <summary>What callers can see of and do with the host.</summary>
 public sealed class HostOperations
@@ -38,13 +38,18 @@ public sealed class HostOperations
         return new HostView(LocalHostId, facts, link.Problem is null, link.Problem, all.Count(v => v.Status.Pid is not null), all.Length);
     }
 
+    /// <summary>What the proof does.</summary>
+    public static Plan PlanProveAccelerator(Caller caller) => PlanProof();
+
     /// <summary>Proves (again) whether KVM can run a guest, as a job.</summary>
     public async Task<JobView> ProveAcceleratorAsync(Caller caller, CancellationToken ct)
     {
         var facts = await host.GetFactsAsync(ct);
-        var plan = new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] };
+        var plan = PlanProof();
         var target = new JobTarget(TargetType.Host, LocalHostId, facts.HostName);
         var job = await store.WriteAsync(db => queue.AddAsync(db, caller, "prove-accelerator", target, new ProveAcceleratorIntent(), plan, ct), ct);
         return (await queue.CommittedAsync(job))!;
     }
+
+    internal static Plan PlanProof() => new() { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, Say.ProveKvm, Say.ProveKvmWhy)] };
 }

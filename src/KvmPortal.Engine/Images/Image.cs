@@ -19,5 +19,5 @@ internal sealed class Image
     public string? Sha256 { get; set; }
     public DateTimeOffset CreatedAt { get; set; }
     public required string CreatedBy { get; set; }
-    public string? Error { get; set; }
+    public Sentence? Error { get; set; }
 }

@@ -30,7 +30,7 @@ public sealed partial class ImageOperations
     public async Task<ListPage<ImageView>> ListAsync(Caller caller, ListQuery query, CancellationToken ct)
     {
         if (query.Limit is < 1 or > 500)
-            throw PortalException.Invalid([new Problem("?limit", "out-of-range", "Give 1 to 500.")]);
+            throw PortalException.Invalid([new Problem("?limit", "out-of-range", Say.NumberFromTo(1, 500))]);
         var after = query.Cursor;
         var text = query.Text?.Trim();
         var rows = await store.ReadAsync(db => db.Images.Where(i => (after == null || i.Name.CompareTo(after) > 0) && (string.IsNullOrEmpty(text) || i.Name.Contains(text)))
@@ -143,16 +143,16 @@ public sealed partial class ImageOperations
     private async Task RequireAllowedAsync(Caller caller, string path, CancellationToken ct)
     {
         if ((await ListHostFilesAsync(caller, ct)).All(f => f.Path != path))
-            throw PortalException.Invalid([new Problem("/path", "not-allowed", "Give the path of a file in one of the folders that the operator allowed (Host:ImageFolders).")]);
+            throw PortalException.Invalid([new Problem("/path", "not-allowed", Say.ImagePathNotAllowed)]);
     }
 
     private static void RequireName(string name)
     {
         if (!NamePattern().IsMatch(name))
-            throw PortalException.Invalid([new Problem("?name", "invalid-name", "An image name has 1 to 63 letters, digits, dots, underscores, plus signs and hyphens, and starts with a letter or digit.")]);
+            throw PortalException.Invalid([new Problem("?name", "invalid-name", Say.ImageNameRule)]);
     }
 
-    private static PortalException NameTaken(string name) => new(ErrorCode.NameTaken, $"There is already an image \"{name}\".") { Problems = [new Problem("?name", "taken", "Choose another name.")] };
+    private static PortalException NameTaken(string name) => new(ErrorCode.NameTaken, Say.ImageNameTaken(name)) { Problems = [new Problem("?name", "taken", Say.ChooseAnother)] };
 
     private static PortalException Translate(HostException e) => e.Error switch
     {

@@ -16,7 +16,7 @@ public sealed record ImageView
     public string? Sha256 { get; init; }
     public required DateTimeOffset CreatedAt { get; init; }
     public required string CreatedBy { get; init; }
-    public string? Error { get; init; }
+    public Sentence? Error { get; init; }
     /// <summary>VMs that need this image: linked disks, CD-ROM media, kernels.</summary>
     public IReadOnlyList<string> UsedBy { get; init; } = [];
 }

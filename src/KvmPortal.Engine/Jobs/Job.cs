@@ -37,7 +37,7 @@ internal sealed class Job
     public DateTimeOffset? StartedAt { get; set; }
     public DateTimeOffset? EndedAt { get; set; }
     public ProblemInfo? Error { get; set; }
-    public List<string> Warnings { get; set; } = [];
+    public List<Sentence> Warnings { get; set; } = [];
     public bool CancelRequested { get; set; }
     /// <summary>Runner that claimed the job; every checkpoint names it, so a runner that lost its lease changes nothing.</summary>
     public string? Owner { get; set; }
@@ -52,7 +52,7 @@ internal sealed class JobLogLine
     public int Number { get; set; }
     public DateTimeOffset At { get; set; }
     public bool Warning { get; set; }
-    public required string Text { get; set; }
+    public required Sentence Text { get; set; }
 }
 
 /// <summary>A job as pages and clients see it.</summary>
@@ -69,11 +69,15 @@ public sealed record JobView
     public DateTimeOffset? StartedAt { get; init; }
     public DateTimeOffset? EndedAt { get; init; }
     public ProblemInfo? Error { get; init; }
-    public IReadOnlyList<string> Warnings { get; init; } = [];
+    public IReadOnlyList<Sentence> Warnings { get; init; } = [];
     public bool CancelRequested { get; init; }
 }
 
 /// <param name="Step">Summary of the step that runs; null before and after.</param>
-public sealed record JobProgress(int Percent, string? Step, long BytesDone, long BytesTotal);
+public sealed record JobProgress(int Percent, Sentence? Step, long BytesDone, long BytesTotal);
 
-public sealed record JobLogEntry(int Number, DateTimeOffset At, bool Warning, string Text);
+public sealed record JobLogEntry(int Number, DateTimeOffset At, bool Warning, Sentence Text)
+{
+    /// <summary>Stable code of the line's sentence; null for words of QEMU and the host.</summary>
+    public string? TextCode => Text.Code;
+}

@@ -61,7 +61,7 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         }
         catch (OperationCanceledException) when (cancel.IsCancellationRequested)
         {
-            Log("Cancelled; what was done is undone.", warning: true);
+            Log(Say.CancelledUndone, warning: true);
         }
         catch (LeaseLostException)
         {
@@ -112,7 +112,7 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             var done = await steps.ApplyAsync(job, job.Plan.Steps[i].OnHost!, OnProgress, Log, Cancellable(i) ? ct : stopping);
             Mark(i, done.Changed ? StepState.Done : StepState.Skipped);
             if (!done.Changed)
-                Log("It was so already.");
+                Log(Say.SoAlready);
             if (done.Image is { } image)
                 owed.Add((null, async db =>
                 {
@@ -146,8 +146,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             catch (Exception e) when (e is HostException or PortalException)
             {
                 // The next undo may still work; what could not be undone is said.
-                Log($"Could not undo \"{job.Plan.Steps[i].Summary}\": {e.Message}", warning: true);
-                job.Warnings = [.. job.Warnings, $"Not undone: {job.Plan.Steps[i].Summary} ({e.Message})"];
+                Log(Say.CouldNotUndo(job.Plan.Steps[i].Summary, WordsOf(e)), warning: true);
+                job.Warnings = [.. job.Warnings, Say.NotUndone(job.Plan.Steps[i].Summary, WordsOf(e))];
             }
 
             await SaveAsync(stopping);
@@ -157,7 +157,7 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
     private async Task EndAsync(JobState state, CancellationToken ct)
     {
         if (state != JobState.Succeeded && job.Intent is RegisterImageIntent register)
-            owed.Add((null, db => steps.Portal.ImageFailedAsync(db, register.ImageId, job.Error?.Detail ?? job.Error?.Title ?? "It was cancelled.", ct)));
+            owed.Add((null, db => steps.Portal.ImageFailedAsync(db, register.ImageId, job.Error?.Detail ?? job.Error?.Title ?? Say.WasCancelled, ct)));
         job.EndedAt = time.GetUtcNow();
         var before = job.State;
         job.State = state;
@@ -225,9 +225,11 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         announcer.Progress(job);
     }
 
-    private void Log(string text, bool warning = false) =>
-        unsavedLog.Add(new JobLogLine { JobId = job.Id, Number = ++logNumber, At = time.GetUtcNow(), Text = text.Length > 4000 ? text[..4000] : text, Warning = warning });
+    private static Sentence WordsOf(Exception e) => e is PortalException known ? known.Said : HostSentences.Read(e.Message);
+
+    private void Log(Sentence text, bool warning = false) =>
+        unsavedLog.Add(new JobLogLine { JobId = job.Id, Number = ++logNumber, At = time.GetUtcNow(), Text = text.Length > 4000 ? text.Text[..4000] : text, Warning = warning });
 }
 
 /// <summary>Adds a line to a job's log.</summary>
-internal delegate void JobLogger(string text, bool warning = false);
+internal delegate void JobLogger(Sentence text, bool warning = false);

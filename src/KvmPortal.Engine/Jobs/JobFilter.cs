@@ -8,20 +8,20 @@ internal sealed record JobFilter(JobState? State, string? Kind, string? Target, 
     public static JobFilter Parse(ListQuery query)
     {
         if (query.Limit is < 1 or > 500)
-            throw PortalException.Invalid([new Problem("?limit", "out-of-range", "Give 1 to 500.")]);
+            throw PortalException.Invalid([new Problem("?limit", "out-of-range", Say.NumberFromTo(1, 500))]);
         var filter = new JobFilter(null, null, null, query.Text?.Trim() is { Length: > 0 } text ? text : null, false);
         foreach (var term in (query.Filter ?? "").Split(" and ", StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
             if (term.Split('=', 2, StringSplitOptions.TrimEntries) is not [var field, var value])
-                throw Wrong($"\"{term}\" is not of the form field = value.");
+                throw Wrong(Say.FilterNotTerm(term));
             value = value.Trim('"');
             filter = field switch
             {
                 "state" when value == "active" => filter with { ActiveOnly = true },
-                "state" => filter with { State = Enum.GetValues<JobState>().Cast<JobState?>().FirstOrDefault(s => PortalJson.Text(s!.Value) == value) ?? throw Wrong($"There is no job state \"{value}\".") },
+                "state" => filter with { State = Enum.GetValues<JobState>().Cast<JobState?>().FirstOrDefault(s => PortalJson.Text(s!.Value) == value) ?? throw Wrong(Say.FilterNoJobState(value)) },
                 "kind" => filter with { Kind = value },
                 "target" => filter with { Target = value },
-                _ => throw Wrong($"There is no field \"{field}\"; there are: kind, state, target."),
+                _ => throw Wrong(Say.FilterNoField(field, "kind, state, target")),
             };
         }
 
@@ -43,6 +43,6 @@ internal sealed record JobFilter(JobState? State, string? Kind, string? Target, 
         return jobs;
     }
 
-    private static PortalException Wrong(string why) =>
-        new(ErrorCode.Malformed, $"The filter cannot be read. {why}") { Problems = [new Problem("?filter", "invalid-filter", why)], Hint = "Example: state = failed and kind = start-vm" };
+    private static PortalException Wrong(Sentence why) =>
+        new(ErrorCode.Malformed, Say.BadFilter(why)) { Problems = [new Problem("?filter", "invalid-filter", why)], Hint = Say.FilterExample("state = failed and kind = start-vm") };
 }

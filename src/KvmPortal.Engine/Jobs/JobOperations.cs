@@ -75,7 +75,7 @@ public sealed class JobOperations
     {
         var before = await FindAsync(id, ct);
         if (before.State is not (JobState.Queued or JobState.Running))
-            throw new PortalException(ErrorCode.Conflict, $"The job has ended already ({PortalJson.Text(before.State)}).");
+            throw new PortalException(ErrorCode.Conflict, Say.JobEnded(PortalJson.Text(before.State)));
         var job = await jobs.RequestCancelAsync(id, ct) ?? throw PortalException.NotFound("job", id.ToString());
         if (job.State == JobState.Cancelled)
             await announcer.EndedAsync(job, ct);

@@ -1,4 +1,5 @@
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -17,7 +18,7 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost 
         DeleteVmIntent e => DeletePlanner.Plan(await vms.InputsAsync(e.VmId, ct)),
         RegisterImageIntent e => ImagePlanner.Register(e),
         DeleteImageIntent e => ImagePlanner.Delete(await images.GetAsync(e.ImageId, ct), await images.UsersAsync(e.ImageId, ct)),
-        ProveAcceleratorIntent => new Plan { Steps = [PlanStep.Host(new ProveAccelerator { Again = true }, "Prove with a tiny guest whether KVM works.")] },
+        ProveAcceleratorIntent => HostOperations.PlanProof(),
         _ => throw new InvalidOperationException($"No planner for {intent.GetType().Name}."),
     };
 
@@ -29,7 +30,7 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost 
             return inputs;
         await foreach (var report in host.ApplyAsync(new ProveAccelerator(), ct))
             if (report is StepLog line)
-                log(line.Text, line.Warning);
+                log(HostSentences.Read(line.Text), line.Warning);
         return inputs with { Facts = await host.GetFactsAsync(ct) };
     }
 

@@ -41,7 +41,7 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
             case ForgetVm vm:
                 return await ForgetVmAsync(db, vm.VmId, ct);
             case RecordImage image:
-                await db.Images.Where(i => i.Id == image.ImageId && i.Path != null).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Ready).SetProperty(i => i.Error, (string?)null), ct);
+                await db.Images.Where(i => i.Id == image.ImageId && i.Path != null).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Ready).SetProperty(i => i.Error, (Sentence?)null), ct);
                 return Tell(() => live.Publish(new ImagesChanged()));
             case ForgetImage image:
                 await db.Images.Where(i => i.Id == image.ImageId).ExecuteDeleteAsync(ct);
@@ -85,7 +85,7 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
     }
 
     /// <summary>A job that should have brought an image ended without it: the row says why.</summary>
-    public async Task<Func<Task>> ImageFailedAsync(PortalDb db, ImageId id, string reason, CancellationToken ct)
+    public async Task<Func<Task>> ImageFailedAsync(PortalDb db, ImageId id, Sentence reason, CancellationToken ct)
     {
         await db.Images.Where(i => i.Id == id && i.State != ImageState.Ready).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed).SetProperty(i => i.Error, reason), ct);
         return Tell(() => live.Publish(new ImagesChanged()));

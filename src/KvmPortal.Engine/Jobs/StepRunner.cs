@@ -35,7 +35,7 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
     {
         await foreach (var report in host.UndoAsync(step, ct))
             if (report is StepLog line)
-                log(line.Text, line.Warning);
+                log(HostSentences.Read(line.Text), line.Warning);
     }
 
     /// <summary>The proof: waits (by event) for the state that the action must lead to.</summary>
@@ -53,8 +53,8 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
         var reached = await tracker.WaitForAsync(id, status => VmLifecycle.Proves(aim, status.State), ProofTime, ct);
         if (!reached)
         {
-            log($"The host did not confirm the new state within {ProofTime.TotalSeconds} s.", warning: true);
-            job.Warnings = [.. job.Warnings, "The host did not confirm the new state in time."];
+            log(Say.NotConfirmedWithin((int)ProofTime.TotalSeconds), warning: true);
+            job.Warnings = [.. job.Warnings, Say.NotConfirmed];
         }
     }
 
@@ -72,7 +72,7 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
                     progress(p.BytesDone, p.BytesTotal);
                     break;
                 case StepLog line:
-                    log(line.Text, line.Warning);
+                    log(HostSentences.Read(line.Text), line.Warning);
                     break;
                 case StepDone d:
                     done = d;

@@ -15,9 +15,9 @@ internal readonly record struct MetricsSpan(DateTimeOffset From, DateTimeOffset 
     {
         var problems = new List<Problem>();
         if (window < TimeSpan.FromSeconds(1) || window > Longest)
-            problems.Add(new Problem("?window", "out-of-range", "Give a window of 1 second to 366 days."));
+            problems.Add(new Problem("?window", "out-of-range", Say.WindowRule));
         if (step < TimeSpan.FromSeconds(1) || step > Longest)
-            problems.Add(new Problem("?step", "out-of-range", "Give a step of at least 1 second and at most 366 days."));
+            problems.Add(new Problem("?step", "out-of-range", Say.StepRule));
         if (problems.Count > 0)
             throw PortalException.Invalid(problems);
         var wanted = Math.Max((long)Math.Ceiling(step.TotalSeconds), (long)Math.Ceiling(window.TotalSeconds / MostPoints));

@@ -28,10 +28,10 @@ internal static class ChangePlanner
             steps.AddRange(live);
             var merged = WithLive(running, after);
             if (live.Count > 0)
-                steps.Add(PlanStep.Portal(new RecordLive(inputs.Vm.Id, merged), "Record what the running machine has now."));
+                steps.Add(PlanStep.Portal(new RecordLive(inputs.Vm.Id, merged), Say.RecordLive));
         }
 
-        var warnings = running is null && gone.Count > 0 ? [$"All data on {string.Join(", ", gone.Select(d => d.Name))} is lost."] : Array.Empty<string>();
+        Sentence[] warnings = running is null && gone.Count > 0 ? [DiskPlanner.DataLost(gone)] : [];
         return new Plan { Steps = steps, Effects = effects, Warnings = warnings };
     }
 
@@ -96,7 +96,7 @@ internal static class ChangePlanner
             var at = $"{pointer}/{index++}";
             var name = now.GetProperty("name").GetString()!;
             if (!old.Remove(name, out var was))
-                effects.Add(new FieldEffect(at, running ? Effect.NextBoot : Effect.Live, running ? $"{name} is plugged in at the next boot." : $"{name} is there at the next start.", null, now.GetRawText()));
+                effects.Add(new FieldEffect(at, running ? Effect.NextBoot : Effect.Live, running ? Say.PluggedAtNextBoot(name) : Say.ThereAtNextStart(name), null, now.GetRawText()));
             else
                 DiffDevice(was, now, at, pointer == "/disks", effects, running);
         }
@@ -105,7 +105,7 @@ internal static class ChangePlanner
         {
             var disk = pointer == "/disks" && !was.GetProperty("cdrom").GetBoolean();
             effects.Add(new FieldEffect($"{pointer}/{name}", disk && running ? Effect.Refused : running ? Effect.NextBoot : Effect.Live,
-                disk && running ? $"The disk {name} is in use: shut the machine down to remove it." : disk ? $"The disk {name} is deleted with its data." : $"{name} is removed.", was.GetRawText(), null));
+                disk && running ? Say.DiskInUse(name) : disk ? Say.DiskGoes(name) : Say.DeviceGoes(name), was.GetRawText(), null));
         }
     }
 
@@ -119,24 +119,24 @@ internal static class ChangePlanner
             var cdrom = isDisk && now.GetProperty("cdrom").GetBoolean();
             var (effect, reason) = (isDisk, member) switch
             {
-                (true, "limits") => (Effect.Live, "The disk's throttle group takes new limits at once."),
-                (true, "image") when cdrom => (Effect.Live, "The medium is changed at once."),
-                (true, "cdrom" or "image" or "copy" or "format" or "pool") => (Effect.Refused, "What a disk was made from cannot be changed: add another disk and remove this one."),
-                (true, "sizeGiB") => (Effect.Refused, "Disks cannot be resized yet: add another disk."),
+                (true, "limits") => (Effect.Live, Say.LimitsAtOnce),
+                (true, "image") when cdrom => (Effect.Live, Say.MediumAtOnce),
+                (true, "cdrom" or "image" or "copy" or "format" or "pool") => (Effect.Refused, Say.DiskSourceFixed),
+                (true, "sizeGiB") => (Effect.Refused, Say.DiskSizeFixed),
                 _ => Judge(at, running),
             };
             effects.Add(new FieldEffect($"{at}/{member}", effect, reason, a?.GetRawText(), b?.GetRawText()));
         }
     }
 
-    private static (Effect Effect, string Reason) Judge(string pointer, bool running) => pointer.Split('/')[1] switch
+    private static (Effect Effect, Sentence Reason) Judge(string pointer, bool running) => pointer.Split('/')[1] switch
     {
-        "name" or "description" or "tags" or "autostart" or "cloudInit" => (Effect.Live, "Known to the portal only; takes effect at once."),
-        _ when !running => (Effect.Live, "The machine does not run: in force at its next start."),
-        "cpu" => (Effect.NextBoot, "The guest has its CPUs since its start."),
-        "memory" => (Effect.NextBoot, "The guest has its memory since its start."),
-        "machine" or "firmware" => (Effect.NextBoot, "The guest's hardware cannot change under it."),
-        _ => (Effect.NextBoot, "QEMU takes this at its start only."),
+        "name" or "description" or "tags" or "autostart" or "cloudInit" => (Effect.Live, Say.PortalOnly),
+        _ when !running => (Effect.Live, Say.NextStart),
+        "cpu" => (Effect.NextBoot, Say.CpusSinceStart),
+        "memory" => (Effect.NextBoot, Say.MemorySinceStart),
+        "machine" or "firmware" => (Effect.NextBoot, Say.HardwareFixed),
+        _ => (Effect.NextBoot, Say.QemuAtStartOnly),
     };
 
     private static IEnumerable<PlanStep> LiveSteps(VmInputs inputs, VmDefinition running, VmDefinition after)
@@ -153,7 +153,7 @@ internal static class ChangePlanner
                     Disk = disk.Name,
                     Path = disk.Image is null ? null : inputs.Images[disk.Image].Path,
                     BeforePath = was.Image is not null && inputs.Images.TryGetValue(was.Image, out var old) ? old.Path : null,
-                }, disk.Image is null ? $"Eject the medium of {disk.Name}." : $"Put the image {disk.Image} into {disk.Name}.");
+                }, disk.Image is null ? Say.Eject(disk.Name) : Say.Insert(disk.Image, disk.Name));
             if (!disk.Cdrom && disk.Limits != was.Limits)
                 yield return PlanStep.Host(new SetDiskLimits
                 {
@@ -161,7 +161,7 @@ internal static class ChangePlanner
                     Disk = disk.Name,
                     Limits = new DiskLimitsSpec(disk.Limits.Iops, disk.Limits.BytesPerSecond),
                     Before = new DiskLimitsSpec(was.Limits.Iops, was.Limits.BytesPerSecond),
-                }, $"Set the limits of {disk.Name}.");
+                }, Say.SetLimits(disk.Name));
         }
     }
 

@@ -11,23 +11,23 @@ internal static class ImagePlanner
     {
         Steps =
         [
-            PlanStep.Host(new RegisterImage { ImageId = intent.ImageId.Value, SourcePath = intent.SourcePath }, $"Copy {Path.GetFileName(intent.SourcePath)} into the image store and inspect it.",
-                "Its header is read by our own parser before anything else may open it."),
-            PlanStep.Portal(new RecordImage(intent.ImageId), "Publish the image."),
+            PlanStep.Host(new RegisterImage { ImageId = intent.ImageId.Value, SourcePath = intent.SourcePath }, Say.CopyIntoStore(Path.GetFileName(intent.SourcePath)),
+                Say.CopyIntoStoreWhy),
+            PlanStep.Portal(new RecordImage(intent.ImageId), Say.PublishImage),
         ],
     };
 
     public static Plan Delete(Image image, IReadOnlyList<string> users)
     {
         if (users.Count > 0)
-            throw new PortalException(ErrorCode.Conflict, $"The image \"{image.Name}\" is in use by {string.Join(", ", users.Take(5))}{(users.Count > 5 ? $" and {users.Count - 5} more" : "")}.")
+            throw new PortalException(ErrorCode.Conflict, users.Count > 5 ? Say.ImageInUseMore(image.Name, string.Join(", ", users.Take(5)), users.Count - 5) : Say.ImageInUse(image.Name, string.Join(", ", users)))
             {
-                Hint = "Delete those machines, or take the image out of their definitions, first.",
+                Hint = Say.ImageInUseHint,
             };
         var steps = new List<PlanStep>();
         if (image.Path is not null)
-            steps.Add(PlanStep.Host(new DeleteImageFile { ImageId = image.Id.Value, Path = image.Path }, $"Delete the file of {image.Name}.", "This cannot be undone."));
-        steps.Add(PlanStep.Portal(new ForgetImage(image.Id), $"Forget {image.Name}."));
+            steps.Add(PlanStep.Host(new DeleteImageFile { ImageId = image.Id.Value, Path = image.Path }, Say.DeleteImageFile(image.Name), Say.NoUndo));
+        steps.Add(PlanStep.Portal(new ForgetImage(image.Id), Say.ForgetImage(image.Name)));
         return new Plan { Steps = steps };
     }
 }

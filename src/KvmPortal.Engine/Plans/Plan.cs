@@ -13,7 +13,7 @@ public sealed record Plan
     public IReadOnlyList<FieldEffect> Effects { get; init; } = [];
     /// <summary>Choices that were made for the user, with their reasons (accelerator, CPU model, disk cache …).</summary>
     public IReadOnlyList<PlanReason> Reasons { get; init; } = [];
-    public IReadOnlyList<string> Warnings { get; init; } = [];
+    public IReadOnlyList<Sentence> Warnings { get; init; } = [];
     /// <summary>The exact QEMU command line of a start; null for other plans.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
 
@@ -28,17 +28,17 @@ public sealed record PlanStep
 {
     public required string Kind { get; init; }
     /// <summary>One sentence: what it does.</summary>
-    public required string Summary { get; init; }
+    public required Sentence Summary { get; init; }
     /// <summary>One sentence: why.</summary>
-    public string? Reason { get; init; }
+    public Sentence? Reason { get; init; }
     public StepState State { get; init; } = StepState.Pending;
     public HostStep? OnHost { get; init; }
     public PortalStep? InPortal { get; init; }
 
-    public static PlanStep Host(HostStep step, string summary, string? reason = null) =>
+    public static PlanStep Host(HostStep step, Sentence summary, Sentence? reason = null) =>
         new() { Kind = step.Kind, Summary = summary, Reason = reason, OnHost = step };
 
-    public static PlanStep Portal(PortalStep step, string summary, string? reason = null) =>
+    public static PlanStep Portal(PortalStep step, Sentence summary, Sentence? reason = null) =>
         new() { Kind = step.Kind, Summary = summary, Reason = reason, InPortal = step };
 }
 
@@ -83,7 +83,15 @@ public enum Effect { Live, HotPlug, NextBoot, Refused }
 /// <param name="Pointer">JSON pointer into the definition.</param>
 /// <param name="Before">Old value as JSON text; null when added.</param>
 /// <param name="After">New value as JSON text; null when removed.</param>
-public sealed record FieldEffect(string Pointer, Effect Effect, string Reason, string? Before, string? After);
+public sealed record FieldEffect(string Pointer, Effect Effect, Sentence Reason, string? Before, string? After)
+{
+    /// <summary>Stable code of the reason's sentence.</summary>
+    public string? ReasonCode => Reason.Code;
+}
 
 /// <param name="Topic">accelerator, cpu-model, machine-type, disk, memory …</param>
-public sealed record PlanReason(string Topic, string Choice, string Reason);
+public sealed record PlanReason(string Topic, string Choice, Sentence Reason)
+{
+    /// <summary>Stable code of the reason's sentence; null when it is in the host's own words.</summary>
+    public string? ReasonCode => Reason.Code;
+}

@@ -5,7 +5,7 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Plans;
 
 /// <summary>A spec with the reasons for what was chosen.</summary>
-internal sealed record ResolvedSpec(MachineSpec Spec, IReadOnlyList<PlanReason> Reasons, IReadOnlyList<string> Warnings);
+internal sealed record ResolvedSpec(MachineSpec Spec, IReadOnlyList<PlanReason> Reasons, IReadOnlyList<Sentence> Warnings);
 
 /// <summary>Definition + facts → <see cref="MachineSpec"/>. Pure. What this host cannot give is refused with what is missing and what would fit.</summary>
 internal static class SpecResolver
@@ -14,23 +14,23 @@ internal static class SpecResolver
     {
         var (vm, def, facts) = (inputs.Vm, inputs.Definition, inputs.Facts);
         var reasons = new List<PlanReason>();
-        var warnings = new List<string>();
+        var warnings = new List<Sentence>();
         var problems = new List<Problem>();
         Require(def, facts, problems);
         var accelerator = ChooseAccelerator(def, facts, reasons, warnings, problems);
         var model = def.Cpu.Model != "auto" ? def.Cpu.Model : accelerator == Accelerator.Kvm ? "host" : "max";
         if (def.Cpu.Model == "auto")
-            reasons.Add(new PlanReason("cpu-model", model, accelerator == Accelerator.Kvm ? "All features of the host's CPU; fastest on one host." : "Everything that emulation can offer."));
+            reasons.Add(new PlanReason("cpu-model", model, accelerator == Accelerator.Kvm ? Say.AllCpuFeatures : Say.AllEmulatedFeatures));
         else if (model == "host" && accelerator == Accelerator.Tcg)
-            problems.Add(new Problem("/cpu/model", "needs-kvm", "The CPU model host needs KVM: use auto or max on this host."));
+            problems.Add(new Problem("/cpu/model", "needs-kvm", Say.HostModelNeedsKvm));
         var machineType = ChooseMachineType(vm, def, facts, reasons, problems);
         if (def.Memory.SizeMiB > facts.Memory.TotalMiB)
-            problems.Add(new Problem("/memory/sizeMiB", "no-room", $"The host has {facts.Memory.TotalMiB} MiB of memory in all: ask for less."));
+            problems.Add(new Problem("/memory/sizeMiB", "no-room", Say.MoreThanAllMemory(facts.Memory.TotalMiB)));
         else if (def.Memory.SizeMiB > facts.Memory.AvailableMiB)
-            warnings.Add($"The host has {facts.Memory.AvailableMiB} MiB of memory free now, less than the {def.Memory.SizeMiB} MiB of this machine: it may swap.");
+            warnings.Add(Say.MemoryTight(facts.Memory.AvailableMiB, def.Memory.SizeMiB));
         var max = def.Cpu.Max ?? def.Cpu.Count;
         if (def.Cpu.Count > facts.Cpu.OnlineCount)
-            warnings.Add($"{def.Cpu.Count} vCPUs share {facts.Cpu.OnlineCount} CPUs of the host: they will wait for each other.");
+            warnings.Add(Say.CpusShared(def.Cpu.Count, facts.Cpu.OnlineCount));
         if (problems.Count > 0)
             throw PortalException.Invalid(problems);
 
@@ -70,38 +70,38 @@ internal static class SpecResolver
     private static void Require(VmDefinition def, HostFacts facts, List<Problem> problems)
     {
         if (facts.Qemu.Version is null)
-            problems.Add(new Problem("", "no-qemu", "QEMU is not installed on this host: install the package qemu-system-x86."));
+            problems.Add(new Problem("", "no-qemu", Say.NoQemu));
         if (def.Firmware.Type == FirmwareChoice.Uefi && !facts.Qemu.UefiAvailable)
-            problems.Add(new Problem("/firmware/type", "no-uefi", "The host has no UEFI firmware: install the package ovmf, or use bios."));
+            problems.Add(new Problem("/firmware/type", "no-uefi", Say.NoUefi));
         if (def.Firmware.SecureBoot && !facts.Qemu.SecureBootAvailable)
-            problems.Add(new Problem("/firmware/secureBoot", "no-secure-boot", "The host has no UEFI firmware with Secure Boot keys: install the package ovmf."));
+            problems.Add(new Problem("/firmware/secureBoot", "no-secure-boot", Say.NoSecureBoot));
         if (def.Firmware.Tpm && !facts.Qemu.TpmAvailable)
-            problems.Add(new Problem("/firmware/tpm", "no-swtpm", "The host has no software TPM: install the packages swtpm and swtpm-tools."));
+            problems.Add(new Problem("/firmware/tpm", "no-swtpm", Say.NoSwtpm));
         if (def.Machine == MachineChoice.Microvm && !facts.Qemu.MicrovmAvailable)
-            problems.Add(new Problem("/machine", "no-microvm", "The host's QEMU has no microvm: use q35."));
+            problems.Add(new Problem("/machine", "no-microvm", Say.NoMicrovm));
     }
 
-    private static Accelerator ChooseAccelerator(VmDefinition def, HostFacts facts, List<PlanReason> reasons, List<string> warnings, List<Problem> problems)
+    private static Accelerator ChooseAccelerator(VmDefinition def, HostFacts facts, List<PlanReason> reasons, List<Sentence> warnings, List<Problem> problems)
     {
         var works = facts.Kvm.Verdict == KvmVerdict.Works;
         switch (def.Accelerator)
         {
             case AcceleratorChoice.Kvm when !works && facts.Kvm.Verdict != KvmVerdict.Unproven:
-                problems.Add(new Problem("/accelerator", "kvm-not-usable", $"KVM cannot run guests on this host ({facts.Kvm.Evidence}): use auto or tcg."));
+                problems.Add(new Problem("/accelerator", "kvm-not-usable", Say.KvmNotUsable(HostSentences.Read(facts.Kvm.Evidence))));
                 return Accelerator.Tcg;
             case AcceleratorChoice.Kvm:
-                reasons.Add(new PlanReason("accelerator", "kvm", works ? "Asked for, and proven on this host." : "Asked for; not proven yet on this boot of the host."));
+                reasons.Add(new PlanReason("accelerator", "kvm", works ? Say.KvmAskedProven : Say.KvmAskedUnproven));
                 return Accelerator.Kvm;
             case AcceleratorChoice.Tcg:
-                reasons.Add(new PlanReason("accelerator", "tcg", "Asked for."));
-                warnings.Add("On TCG the guest is emulated: slow, and not isolated by hardware.");
+                reasons.Add(new PlanReason("accelerator", "tcg", Say.AskedFor));
+                warnings.Add(Say.TcgWarning);
                 return Accelerator.Tcg;
             case AcceleratorChoice.Auto when works:
-                reasons.Add(new PlanReason("accelerator", "kvm", facts.Kvm.Evidence));
+                reasons.Add(new PlanReason("accelerator", "kvm", HostSentences.Read(facts.Kvm.Evidence)));
                 return Accelerator.Kvm;
             default:
-                reasons.Add(new PlanReason("accelerator", "tcg", facts.Kvm.Evidence));
-                warnings.Add($"The guest is emulated (TCG): slow, and not isolated by hardware. {facts.Kvm.Evidence}");
+                reasons.Add(new PlanReason("accelerator", "tcg", HostSentences.Read(facts.Kvm.Evidence)));
+                warnings.Add(Say.TcgChosen(HostSentences.Read(facts.Kvm.Evidence)));
                 return Accelerator.Tcg;
         }
     }
@@ -112,18 +112,18 @@ internal static class SpecResolver
             return "microvm";
         if (vm.MachineType is { } recorded && vm.MachineTypeOf == def.Machine)
         {
-            reasons.Add(new PlanReason("machine-type", recorded, "Recorded at the first start, so that the guest's hardware stays the same."));
+            reasons.Add(new PlanReason("machine-type", recorded, Say.MachineTypeRecorded));
             return recorded;
         }
 
         if (facts.Qemu.Q35Machine is { } current)
         {
-            reasons.Add(new PlanReason("machine-type", current, "The newest of this QEMU; recorded now and kept."));
+            reasons.Add(new PlanReason("machine-type", current, Say.MachineTypeNewest));
             return current;
         }
 
         if (facts.Qemu.Version is not null)
-            problems.Add(new Problem("/machine", "no-q35", "The host's QEMU has no q35 machine."));
+            problems.Add(new Problem("/machine", "no-q35", Say.NoQ35));
         return null;
     }
 

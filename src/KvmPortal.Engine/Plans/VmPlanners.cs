@@ -23,18 +23,18 @@ internal static class DeletePlanner
     {
         var vm = inputs.Vm;
         var steps = new List<PlanStep>();
-        var warnings = new List<string>();
+        var warnings = new List<Sentence>();
         if (inputs.HasProcess)
         {
-            steps.Add(PlanStep.Host(new EndMachine { MachineId = vm.Id.Value }, "End the running machine at once.", "Its disks can be deleted only when nothing uses them."));
-            warnings.Add("The machine is running: it is ended without a shutdown.");
+            steps.Add(PlanStep.Host(new EndMachine { MachineId = vm.Id.Value }, Say.EndRunning, Say.EndRunningWhy));
+            warnings.Add(Say.RunningIsEnded);
         }
 
         steps.AddRange(DiskPlanner.Delete(vm.Disks));
-        steps.Add(PlanStep.Host(new DiscardMachine { MachineId = vm.Id.Value }, "Remove the machine's folders, firmware variables and logs."));
-        steps.Add(PlanStep.Portal(new ForgetVm(vm.Id), $"Forget {vm.Name}."));
+        steps.Add(PlanStep.Host(new DiscardMachine { MachineId = vm.Id.Value }, Say.DiscardMachine));
+        steps.Add(PlanStep.Portal(new ForgetVm(vm.Id), Say.ForgetMachine(vm.Name)));
         if (vm.Disks.Count > 0)
-            warnings.Add($"All data on {(vm.Disks.Count == 1 ? $"the disk {vm.Disks[0].Name}" : $"{vm.Disks.Count} disks ({string.Join(", ", vm.Disks.Select(d => d.Name))})")} is lost.");
+            warnings.Add(DiskPlanner.DataLost(vm.Disks));
         return new Plan { Steps = steps, Warnings = warnings };
     }
 }
@@ -53,20 +53,20 @@ internal static class ActionPlanner
                 MachineId = id,
                 DeadlineSeconds = options.DeadlineSeconds,
                 Fallback = options.Force ? PowerDownFallback.End : PowerDownFallback.Fail,
-            }, "Ask the guest to power off: by its agent if that answers, else by the ACPI power button.", options.Force
-                ? $"After {options.DeadlineSeconds} s it is ended." : $"After {options.DeadlineSeconds} s without effect the job fails and the guest runs on.")),
-            VmAction.Stop => One(PlanStep.Host(new EndMachine { MachineId = id }, "End the machine at once.", "Like pulling the plug: the guest is not asked.")) with
+            }, Say.AskPowerOff, options.Force
+                ? Say.AfterDeadlineEnded(options.DeadlineSeconds) : Say.AfterDeadlineFails(options.DeadlineSeconds))),
+            VmAction.Stop => One(PlanStep.Host(new EndMachine { MachineId = id }, Say.EndMachine, Say.EndMachineWhy)) with
             {
-                Warnings = ["What the guest has not written to its disks is lost."],
+                Warnings = [Say.UnwrittenIsLost],
             },
-            VmAction.Reset => One(PlanStep.Host(new ResetMachine { MachineId = id }, "Reset the machine.", "Like the reset button: the guest is not asked."),
-                inputs.Status.State == VmState.Running ? null : PlanStep.Host(new RunMachine { MachineId = id }, "Let the CPUs run.")),
-            VmAction.Pause => One(PlanStep.Host(new PauseMachine { MachineId = id }, "Stop the CPUs; memory and devices stay as they are.")),
-            VmAction.Resume => One(PlanStep.Host(new RunMachine { MachineId = id }, "Let the CPUs run on.")),
+            VmAction.Reset => One(PlanStep.Host(new ResetMachine { MachineId = id }, Say.Reset, Say.ResetWhy),
+                inputs.Status.State == VmState.Running ? null : PlanStep.Host(new RunMachine { MachineId = id }, Say.LetRun)),
+            VmAction.Pause => One(PlanStep.Host(new PauseMachine { MachineId = id }, Say.Pause)),
+            VmAction.Resume => One(PlanStep.Host(new RunMachine { MachineId = id }, Say.LetRunOn)),
             VmAction.Suspend => One(
                 PlanStep.Host(new SaveMachine { MachineId = id, Path = Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state") },
-                    "Save memory and devices to a file and end QEMU.", "The next start goes on where the guest was."),
-                PlanStep.Portal(new RecordSuspend(inputs.Vm.Id, Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state")), "Record where the saved state is.")),
+                    Say.Save, Say.SaveWhy),
+                PlanStep.Portal(new RecordSuspend(inputs.Vm.Id, Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state")), Say.RecordSaved)),
         };
     }
 

@@ -27,7 +27,7 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private List<Problem> Run()
     {
         if (!NamePattern().IsMatch(vm.Name))
-            Add("/name", "invalid-name", "A name has 1 to 63 letters, digits, dots, underscores and hyphens, and starts with a letter or digit.");
+            Add("/name", "invalid-name", Say.VmNameRule);
         Text("/description", vm.Description, 4096);
         Tags();
         Cpu();
@@ -39,62 +39,62 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         Firmware();
         Microvm();
         if (vm.Devices.Count > 0)
-            Add("/devices", "not-supported", "Devices cannot be passed through yet: leave the list empty.");
+            Add("/devices", "not-supported", Say.DevicesNotYet);
         CloudInit();
         Range("/autostart/order", vm.Autostart.Order, 0, 100_000, null);
-        Range("/autostart/delaySeconds", vm.Autostart.DelaySeconds, 0, 3600, "seconds");
+        Range("/autostart/delaySeconds", vm.Autostart.DelaySeconds, 0, 3600, Say.UnitSeconds);
         return problems;
     }
 
     private void Tags()
     {
         if (vm.Tags.Count > 32)
-            Add("/tags", "too-many", "At most 32 tags.");
+            Add("/tags", "too-many", Say.AtMostTags(32));
         for (var i = 0; i < Math.Min(vm.Tags.Count, 33); i++)
             if (vm.Tags[i] is null || !TagPattern().IsMatch(vm.Tags[i]))
-                Add($"/tags/{i}", "invalid-tag", "A tag has 1 to 32 lower-case letters, digits, dots, underscores, colons and hyphens.");
+                Add($"/tags/{i}", "invalid-tag", Say.TagRule);
             else if (vm.Tags.Take(i).Contains(vm.Tags[i]))
-                Add($"/tags/{i}", "duplicate", $"The tag \"{vm.Tags[i]}\" is there twice.");
+                Add($"/tags/{i}", "duplicate", Say.TagTwice(vm.Tags[i]));
     }
 
     private void Cpu()
     {
-        Range("/cpu/count", vm.Cpu.Count, 1, 288, "vCPUs");
+        Range("/cpu/count", vm.Cpu.Count, 1, 288, Say.UnitVcpus);
         if (vm.Cpu.Max is { } max)
         {
-            Range("/cpu/max", max, 1, 288, "vCPUs");
+            Range("/cpu/max", max, 1, 288, Say.UnitVcpus);
             if (max < vm.Cpu.Count)
-                Add("/cpu/max", "out-of-range", $"The maximum must be at least the count ({vm.Cpu.Count}).");
+                Add("/cpu/max", "out-of-range", Say.MaxBelowCount(vm.Cpu.Count));
         }
 
         if (!ModelPattern().IsMatch(vm.Cpu.Model))
-            Add("/cpu/model", "invalid-model", "A CPU model is auto, host, max or a name such as Skylake-Server-v4.");
+            Add("/cpu/model", "invalid-model", Say.CpuModelRule);
         if (vm.Cpu.Threads.Value is { } threads)
         {
-            Range("/cpu/threads", threads, 1, 8, "threads per core");
+            Range("/cpu/threads", threads, 1, 8, Say.UnitThreads);
             if (threads >= 1 && (vm.Cpu.Max ?? vm.Cpu.Count) % threads != 0)
-                Add("/cpu/threads", "not-a-divisor", $"The vCPU maximum ({vm.Cpu.Max ?? vm.Cpu.Count}) must be a multiple of the threads per core ({threads}).");
+                Add("/cpu/threads", "not-a-divisor", Say.ThreadsDivide(vm.Cpu.Max ?? vm.Cpu.Count, threads));
         }
     }
 
     private void Disks(HashSet<string> names)
     {
         if (vm.Disks.Count > 24)
-            Add("/disks", "too-many", "At most 24 disks.");
+            Add("/disks", "too-many", Say.AtMostDisks(24));
         for (var i = 0; i < Math.Min(vm.Disks.Count, 25); i++)
         {
             var at = $"/disks/{i}";
             if (vm.Disks[i] is not { } disk)
             {
-                Add(at, "required", "A disk cannot be null.");
+                Add(at, "required", Say.DiskIsNull);
                 continue;
             }
 
             DeviceName($"{at}/name", disk.Name, names);
             if (disk.Pool != "default")
-                Add($"{at}/pool", "unknown-pool", "There is only the pool \"default\" yet.");
-            Range($"{at}/limits/iops", disk.Limits.Iops, 0, 100_000_000, "operations per second (0: unlimited)");
-            Range($"{at}/limits/bytesPerSecond", disk.Limits.BytesPerSecond, 0, 1L << 42, "bytes per second (0: unlimited)");
+                Add($"{at}/pool", "unknown-pool", Say.OnlyDefaultPool);
+            Range($"{at}/limits/iops", disk.Limits.Iops, 0, 100_000_000, Say.UnitIops);
+            Range($"{at}/limits/bytesPerSecond", disk.Limits.BytesPerSecond, 0, 1L << 42, Say.UnitBytes);
             if (disk.Cdrom)
                 Cdrom(at, disk);
             else
@@ -105,31 +105,31 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void Cdrom(string at, DiskDefinition disk)
     {
         if (disk.Bus == DiskBusChoice.VirtioBlk)
-            Add($"{at}/bus", "wrong-bus", "A CD-ROM drive goes on the bus sata or virtio-scsi.");
+            Add($"{at}/bus", "wrong-bus", Say.CdromBus);
         if (disk.SizeGiB is not null)
-            Add($"{at}/sizeGiB", "not-allowed", "A CD-ROM drive has no size of its own: leave it out.");
-        Image($"{at}/image", disk.Image, "a CD-ROM medium", ImageKind.Iso, ImageKind.Raw);
+            Add($"{at}/sizeGiB", "not-allowed", Say.CdromNoSize);
+        Image($"{at}/image", disk.Image, Say.UseCdrom, ImageKind.Iso, ImageKind.Raw);
     }
 
     private void HardDisk(string at, DiskDefinition disk)
     {
         if (disk.Bus == DiskBusChoice.Sata)
-            Add($"{at}/bus", "wrong-bus", "The bus sata is for CD-ROM drives: use virtio-blk or virtio-scsi.");
+            Add($"{at}/bus", "wrong-bus", Say.SataForCdrom);
         if (disk.SizeGiB is { } size)
             Range($"{at}/sizeGiB", size, 1, 65_536, "GiB");
         else if (disk.Image is null)
-            Add($"{at}/sizeGiB", "required", "A blank disk needs a size.");
-        var image = Image($"{at}/image", disk.Image, "a disk", ImageKind.Qcow2, ImageKind.Raw);
+            Add($"{at}/sizeGiB", "required", Say.BlankNeedsSize);
+        var image = Image($"{at}/image", disk.Image, Say.UseDisk, ImageKind.Qcow2, ImageKind.Raw);
         if (image is not null && disk.SizeGiB is { } asked && asked * (1L << 30) < image.VirtualSizeBytes)
-            Add($"{at}/sizeGiB", "out-of-range", $"The image \"{image.Name}\" needs at least {(image.VirtualSizeBytes + (1L << 30) - 1) >> 30} GiB.");
+            Add($"{at}/sizeGiB", "out-of-range", Say.ImageNeedsGib(image.Name, (image.VirtualSizeBytes + (1L << 30) - 1) >> 30));
         if (disk is { Image: not null, Copy: DiskSourceMode.Linked, Format: DiskFormatChoice.Raw })
-            Add($"{at}/format", "wrong-format", "A linked disk is qcow2: use format qcow2, or copy full.");
+            Add($"{at}/format", "wrong-format", Say.LinkedIsQcow2);
     }
 
     private void Nics(HashSet<string> names)
     {
         if (vm.Nics.Count > 8)
-            Add("/nics", "too-many", "At most 8 network cards.");
+            Add("/nics", "too-many", Say.AtMostNics(8));
         var ports = new HashSet<(ForwardProtocolChoice, int)>();
         var macs = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
         for (var i = 0; i < Math.Min(vm.Nics.Count, 9); i++)
@@ -137,17 +137,17 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
             var at = $"/nics/{i}";
             if (vm.Nics[i] is not { } nic)
             {
-                Add(at, "required", "A network card cannot be null.");
+                Add(at, "required", Say.NicIsNull);
                 continue;
             }
 
             DeviceName($"{at}/name", nic.Name, names);
             if (nic.Network != "user")
-                Add($"{at}/network", "unknown-network", "There is only the network \"user\" yet.");
+                Add($"{at}/network", "unknown-network", Say.OnlyUserNetwork);
             if (nic.Mac is { } mac && !MacPattern().IsMatch(mac))
-                Add($"{at}/mac", "invalid-mac", "A MAC address is six hex pairs with colons; the first pair must be even (a unicast address), e.g. 52:54:00:12:34:56.");
+                Add($"{at}/mac", "invalid-mac", Say.MacRule);
             else if (nic.Mac is not null && !macs.Add(nic.Mac))
-                Add($"{at}/mac", "duplicate", "Two cards have the same MAC address.");
+                Add($"{at}/mac", "duplicate", Say.MacTwice);
             Forwards(at, nic, ports);
         }
     }
@@ -155,21 +155,21 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void Forwards(string at, NicDefinition nic, HashSet<(ForwardProtocolChoice, int)> ports)
     {
         if (nic.Forwards.Count > 64)
-            Add($"{at}/forwards", "too-many", "At most 64 port forwards.");
+            Add($"{at}/forwards", "too-many", Say.AtMostForwards(64));
         for (var f = 0; f < Math.Min(nic.Forwards.Count, 65); f++)
         {
             if (nic.Forwards[f] is not { } forward)
             {
-                Add($"{at}/forwards/{f}", "required", "A port forward cannot be null.");
+                Add($"{at}/forwards/{f}", "required", Say.ForwardIsNull);
                 continue;
             }
 
             Range($"{at}/forwards/{f}/hostPort", forward.HostPort, 1, 65535, null);
             Range($"{at}/forwards/{f}/guestPort", forward.GuestPort, 1, 65535, null);
             if (!Ipv4Pattern().IsMatch(forward.HostAddress) || !IPAddress.TryParse(forward.HostAddress, out _))
-                Add($"{at}/forwards/{f}/hostAddress", "invalid-address", "Give an IPv4 address of the host, e.g. 127.0.0.1 or 0.0.0.0.");
+                Add($"{at}/forwards/{f}/hostAddress", "invalid-address", Say.Ipv4Rule);
             if (!ports.Add((forward.Protocol, forward.HostPort)))
-                Add($"{at}/forwards/{f}/hostPort", "duplicate", $"Host port {forward.HostPort} is forwarded twice.");
+                Add($"{at}/forwards/{f}/hostPort", "duplicate", Say.PortTwice(forward.HostPort));
         }
     }
 
@@ -177,25 +177,25 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     {
         for (var i = 0; i < Math.Min(vm.Boot.Order.Count, 33); i++)
             if (vm.Boot.Order[i] is null || !names.Contains(vm.Boot.Order[i]))
-                Add($"/boot/order/{i}", "unknown-device", "Boot order names a disk or network card of this VM.");
+                Add($"/boot/order/{i}", "unknown-device", Say.BootOrderUnknown);
             else if (vm.Boot.Order.Take(i).Contains(vm.Boot.Order[i]))
-                Add($"/boot/order/{i}", "duplicate", $"\"{vm.Boot.Order[i]}\" is in the boot order twice.");
+                Add($"/boot/order/{i}", "duplicate", Say.BootOrderTwice(vm.Boot.Order[i]));
         if (vm.Boot.Direct is not { } direct)
             return;
         if (direct.Kernel is null)
-            Add("/boot/direct/kernel", "required", "Direct boot needs a kernel image.");
+            Add("/boot/direct/kernel", "required", Say.KernelNeeded);
         else
-            Image("/boot/direct/kernel", direct.Kernel, "a kernel", ImageKind.Kernel);
-        Image("/boot/direct/initrd", direct.Initrd, "an initial RAM disk", ImageKind.Initrd);
+            Image("/boot/direct/kernel", direct.Kernel, Say.UseKernel, ImageKind.Kernel);
+        Image("/boot/direct/initrd", direct.Initrd, Say.UseInitrd, ImageKind.Initrd);
         Text("/boot/direct/commandLine", direct.CommandLine, 2048);
         if (vm.Firmware.SecureBoot)
-            Add("/boot/direct", "not-enforced", "Direct kernel boot bypasses Secure Boot: boot from a disk, or switch Secure Boot off.");
+            Add("/boot/direct", "not-enforced", Say.DirectBypassesSecureBoot);
     }
 
     private void Firmware()
     {
         if (vm.Firmware is { SecureBoot: true, Type: not FirmwareChoice.Uefi })
-            Add("/firmware/secureBoot", "needs-uefi", "Secure Boot needs the firmware type uefi.");
+            Add("/firmware/secureBoot", "needs-uefi", Say.SecureBootNeedsUefi);
     }
 
     private void Microvm()
@@ -204,18 +204,18 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
             return;
         const string code = "not-on-microvm";
         if (vm.Boot.Direct is null)
-            Add("/boot/direct", code, "A microvm boots a kernel directly: give boot.direct.");
+            Add("/boot/direct", code, Say.MicrovmNeedsDirect);
         if (vm.Firmware.Type != FirmwareChoice.Bios)
-            Add("/firmware/type", code, "A microvm has no UEFI: use bios.");
+            Add("/firmware/type", code, Say.MicrovmNoUefi);
         if (vm.Firmware.Tpm)
-            Add("/firmware/tpm", code, "A microvm has no TPM.");
+            Add("/firmware/tpm", code, Say.MicrovmNoTpm);
         if (vm.Consoles.Graphics != GraphicsChoice.None)
-            Add("/consoles/graphics", code, "A microvm has no display: use none.");
+            Add("/consoles/graphics", code, Say.MicrovmNoDisplay);
         for (var i = 0; i < vm.Disks.Count; i++)
             if (vm.Disks[i] is { Bus: not DiskBusChoice.VirtioBlk })
-                Add($"/disks/{i}/bus", code, "A microvm has only virtio-blk disks.");
+                Add($"/disks/{i}/bus", code, Say.MicrovmVirtioOnly);
         if (vm.Cpu.Max is { } max && max != vm.Cpu.Count)
-            Add("/cpu/max", code, "A microvm cannot plug vCPUs: leave max out.");
+            Add("/cpu/max", code, Say.MicrovmNoCpuPlug);
     }
 
     private void CloudInit()
@@ -223,31 +223,31 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         if (vm.CloudInit is not { } cloud)
             return;
         if (cloud.Hostname is { } host && !HostnamePattern().IsMatch(host))
-            Add("/cloudInit/hostname", "invalid-hostname", "A host name has 1 to 63 letters, digits and hyphens per label.");
+            Add("/cloudInit/hostname", "invalid-hostname", Say.HostnameRule);
         if (cloud.SshKeys.Count > 32)
-            Add("/cloudInit/sshKeys", "too-many", "At most 32 keys.");
+            Add("/cloudInit/sshKeys", "too-many", Say.AtMostKeys(32));
         for (var i = 0; i < Math.Min(cloud.SshKeys.Count, 33); i++)
             if (cloud.SshKeys[i] is null || cloud.SshKeys[i].Length > 8192 || cloud.SshKeys[i].Any(char.IsControl))
-                Add($"/cloudInit/sshKeys/{i}", "invalid-key", "A key is one line of at most 8192 characters.");
+                Add($"/cloudInit/sshKeys/{i}", "invalid-key", Say.KeyRule(8192));
         if (cloud.UserData is { Length: > 65_536 })
-            Add("/cloudInit/userData", "too-long", "At most 64 KiB.");
+            Add("/cloudInit/userData", "too-long", Say.AtMostKib(64));
     }
 
-    private Image? Image(string pointer, string? reference, string use, params ImageKind[] kinds)
+    private Image? Image(string pointer, string? reference, Sentence use, params ImageKind[] kinds)
     {
         if (reference is null)
             return null;
         if (!images.TryGetValue(reference, out var image))
         {
-            Add(pointer, "unknown-image", $"There is no image \"{Shorten(reference)}\": upload or register it first.");
+            Add(pointer, "unknown-image", Say.UnknownImage(Shorten(reference)));
             return null;
         }
 
         if (image.State != ImageState.Ready)
-            Add(pointer, "image-not-ready", $"The image \"{image.Name}\" is not ready yet.");
+            Add(pointer, "image-not-ready", Say.ImageNotReady(image.Name));
         else if (image.Kind is { } kind && !kinds.Contains(kind))
         {
-            Add(pointer, "wrong-image-kind", $"The image \"{image.Name}\" is of kind {Data.PortalJson.Text(kind)}; {use} needs {string.Join(" or ", kinds.Select(Data.PortalJson.Text))}.");
+            Add(pointer, "wrong-image-kind", Say.WrongImageKind(image.Name, Data.PortalJson.Text(kind), use, string.Join(" / ", kinds.Select(Data.PortalJson.Text))));
             return null;
         }
 
@@ -257,28 +257,28 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
     private void DeviceName(string pointer, string? name, HashSet<string> names)
     {
         if (name is null || !DevicePattern().IsMatch(name))
-            Add(pointer, "invalid-name", "A device name has 1 to 16 lower-case letters and digits and starts with a letter.");
+            Add(pointer, "invalid-name", Say.DeviceNameRule);
         else if (!names.Add(name))
-            Add(pointer, "duplicate", $"Two devices are called \"{name}\".");
+            Add(pointer, "duplicate", Say.DeviceTwice(name));
     }
 
     private void Text(string pointer, string? text, int most)
     {
         if (text is null)
-            Add(pointer, "required", "This cannot be null.");
+            Add(pointer, "required", Say.NotNull);
         else if (text.Length > most)
-            Add(pointer, "too-long", $"At most {most} characters.");
+            Add(pointer, "too-long", Say.AtMostCharacters(most));
         else if (text.Any(c => char.IsControl(c) && c is not ('\n' or '\r' or '\t')) || (pointer.EndsWith("commandLine", StringComparison.Ordinal) && text.Any(char.IsControl)))
-            Add(pointer, "control-character", "Control characters are not allowed.");
+            Add(pointer, "control-character", Say.NoControlCharacters);
     }
 
-    private void Range(string pointer, long value, long least, long most, string? unit)
+    private void Range(string pointer, long value, long least, long most, Sentence? unit)
     {
         if (value < least || value > most)
-            Add(pointer, "out-of-range", unit is null ? $"Give a number from {least} to {most}." : $"Give {least} to {most} {unit}.");
+            Add(pointer, "out-of-range", unit is null ? Say.NumberFromTo(least, most) : Say.AmountFromTo(least, most, unit));
     }
 
-    private void Add(string pointer, string code, string message) => problems.Add(new Problem(pointer, code, message));
+    private void Add(string pointer, string code, Sentence message) => problems.Add(new Problem(pointer, code, message));
 
     private static string Shorten(string text) => text.Length > 64 ? text[..64] + "…" : text;
 

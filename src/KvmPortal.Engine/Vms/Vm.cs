@@ -34,7 +34,7 @@ internal sealed class Vm
 
     public VmState State { get; set; } = VmState.Stopped;
     public DateTimeOffset Since { get; set; }
-    public string? Reason { get; set; }
+    public Sentence? Reason { get; set; }
     public Accelerator? Accelerator { get; set; }
     public int? Pid { get; set; }
     public long Generation { get; set; }

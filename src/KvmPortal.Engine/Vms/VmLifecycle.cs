@@ -9,7 +9,7 @@ internal abstract record LifecycleDecision
 
     public sealed record AlreadySo : LifecycleDecision;
 
-    public sealed record Denied(string Reason) : LifecycleDecision;
+    public sealed record Denied(Sentence Reason) : LifecycleDecision;
 }
 
 /// <summary>What the portal itself is doing to a machine now.</summary>
@@ -18,7 +18,7 @@ internal enum VmActivity { None, Starting, Stopping, Suspending }
 /// <summary>What the host last said about a machine.</summary>
 /// <param name="Run">Null: no process.</param>
 /// <param name="End">How the last run ended, when there is no process.</param>
-internal sealed record MachineTruth(MachineRunState? Run, MachineEnd? End, string? Reason);
+internal sealed record MachineTruth(MachineRunState? Run, MachineEnd? End, Sentence? Reason);
 
 /// <summary>
 /// The pure rules of a VM's life.
@@ -43,66 +43,66 @@ internal static class VmLifecycle
         {
             VmState.Stopped or VmState.Suspended or VmState.Crashed => Accept,
             VmState.Running or VmState.Starting => AlreadySo,
-            VmState.Paused => Deny("The machine is paused: resume it instead."),
-            VmState.Stopping => Deny("The machine is stopping: start it when it has stopped."),
-            VmState.Migrating => Deny("The machine's state is being moved."),
-            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+            VmState.Paused => Deny(Say.PausedResume),
+            VmState.Stopping => Deny(Say.StillStopping),
+            VmState.Migrating => Deny(Say.BeingMoved),
+            VmState.Unknown => Deny(Say.StateUnknown),
         },
         VmAction.Shutdown => state switch
         {
             VmState.Running => Accept,
             VmState.Stopped or VmState.Suspended => AlreadySo,
-            VmState.Crashed => hasProcess ? Deny("The guest has crashed and cannot shut down: stop or reset it.") : AlreadySo,
-            VmState.Paused => Deny("A paused guest cannot shut down: resume it first, or stop it."),
-            VmState.Starting => Deny("The machine is still starting."),
+            VmState.Crashed => hasProcess ? Deny(Say.CrashedCannotShutDown) : AlreadySo,
+            VmState.Paused => Deny(Say.PausedCannotShutDown),
+            VmState.Starting => Deny(Say.StillStarting),
             VmState.Stopping => AlreadySo,
-            VmState.Migrating => Deny("The machine's state is being moved."),
-            VmState.Unknown => Deny("The machine's state is not known: stop it to end its QEMU."),
+            VmState.Migrating => Deny(Say.BeingMoved),
+            VmState.Unknown => Deny(Say.StateUnknownStop),
         },
         VmAction.Stop => state switch
         {
             VmState.Running or VmState.Paused or VmState.Starting or VmState.Stopping or VmState.Unknown => Accept,
-            VmState.Migrating => Deny("The machine's state is being moved."),
+            VmState.Migrating => Deny(Say.BeingMoved),
             VmState.Stopped or VmState.Suspended => AlreadySo,
             VmState.Crashed => hasProcess ? Accept : AlreadySo,
         },
         VmAction.Reset => state switch
         {
             VmState.Running or VmState.Paused => Accept,
-            VmState.Crashed => hasProcess ? Accept : Deny("The machine has crashed: start it."),
-            VmState.Stopped or VmState.Suspended => Deny("The machine does not run."),
-            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
-            VmState.Migrating => Deny("The machine's state is being moved."),
-            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+            VmState.Crashed => hasProcess ? Accept : Deny(Say.CrashedStart),
+            VmState.Stopped or VmState.Suspended => Deny(Say.NotRunning),
+            VmState.Starting or VmState.Stopping => Deny(Say.StartingOrStopping),
+            VmState.Migrating => Deny(Say.BeingMoved),
+            VmState.Unknown => Deny(Say.StateUnknown),
         },
         VmAction.Pause => state switch
         {
             VmState.Running => Accept,
             VmState.Paused => AlreadySo,
-            VmState.Stopped or VmState.Suspended or VmState.Crashed => Deny("The machine does not run."),
-            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
-            VmState.Migrating => Deny("The machine's state is being moved."),
-            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+            VmState.Stopped or VmState.Suspended or VmState.Crashed => Deny(Say.NotRunning),
+            VmState.Starting or VmState.Stopping => Deny(Say.StartingOrStopping),
+            VmState.Migrating => Deny(Say.BeingMoved),
+            VmState.Unknown => Deny(Say.StateUnknown),
         },
         VmAction.Resume => state switch
         {
             VmState.Paused => Accept,
             VmState.Running => AlreadySo,
-            VmState.Suspended => Deny("The machine is suspended: start it to go on where it was."),
-            VmState.Stopped => Deny("The machine does not run."),
-            VmState.Crashed => Deny("The guest has crashed: reset it or stop it."),
-            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
-            VmState.Migrating => Deny("The machine's state is being moved."),
-            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+            VmState.Suspended => Deny(Say.SuspendedStart),
+            VmState.Stopped => Deny(Say.NotRunning),
+            VmState.Crashed => Deny(Say.CrashedResetOrStop),
+            VmState.Starting or VmState.Stopping => Deny(Say.StartingOrStopping),
+            VmState.Migrating => Deny(Say.BeingMoved),
+            VmState.Unknown => Deny(Say.StateUnknown),
         },
         VmAction.Suspend => state switch
         {
             VmState.Running or VmState.Paused => Accept,
             VmState.Suspended => AlreadySo,
-            VmState.Stopped or VmState.Crashed => Deny("The machine does not run."),
-            VmState.Starting or VmState.Stopping => Deny("The machine is starting or stopping."),
-            VmState.Migrating => Deny("The machine's state is being moved."),
-            VmState.Unknown => Deny("The machine's state is not known: its QEMU does not answer."),
+            VmState.Stopped or VmState.Crashed => Deny(Say.NotRunning),
+            VmState.Starting or VmState.Stopping => Deny(Say.StartingOrStopping),
+            VmState.Migrating => Deny(Say.BeingMoved),
+            VmState.Unknown => Deny(Say.StateUnknown),
         },
     };
 
@@ -147,5 +147,5 @@ internal static class VmLifecycle
         VmAction.Reset or VmAction.Pause or VmAction.Resume => VmActivity.None,
     };
 
-    private static LifecycleDecision.Denied Deny(string reason) => new(reason);
+    private static LifecycleDecision.Denied Deny(Sentence reason) => new(reason);
 }

@@ -22,7 +22,7 @@ internal static class VmListing
     public static ListPage<VmSummary> Page(ImmutableArray<VmSummary> byName, ListQuery query)
     {
         if (query.Limit is < 1 or > 500)
-            throw PortalException.Invalid([new Problem("?limit", "out-of-range", "Give 1 to 500.")]);
+            throw PortalException.Invalid([new Problem("?limit", "out-of-range", Say.NumberFromTo(1, 500))]);
         var matches = FilterExpression<VmSummary>.Parse(query.Filter, Fields, Mentions);
         var text = query.Text?.Trim();
         var all = string.IsNullOrEmpty(query.Filter) && string.IsNullOrEmpty(text);
@@ -81,7 +81,7 @@ internal static class VmListing
             "memory" => By(items, v => v.MemoryMiB, descending),
             "created" => By(items, v => v.CreatedAt, descending),
             "since" => By(items, v => v.Status.Since, descending),
-            _ => throw PortalException.Invalid([new Problem("?sort", "unknown-field", "Sort by name, state, cpu, memory, created or since, with - in front for descending.")]),
+            _ => throw PortalException.Invalid([new Problem("?sort", "unknown-field", Say.SortRule)]),
         };
     }
 

@@ -162,7 +162,7 @@ public sealed class VmOperations
     private async Task<VmInputs> ActionInputsAsync(VmId id, VmActionOptions options, CancellationToken ct)
     {
         if (options.DeadlineSeconds is < 1 or > 3600)
-            throw PortalException.Invalid([new Problem("/deadlineSeconds", "out-of-range", "Give 1 to 3600 seconds.")]);
+            throw PortalException.Invalid([new Problem("/deadlineSeconds", "out-of-range", Say.AmountFromTo(1, 3600, Say.UnitSeconds))]);
         return await reader.InputsAsync(id, ct);
     }
 
@@ -208,9 +208,9 @@ public sealed class VmOperations
             throw Stale(vm.Version);
     }
 
-    private static PortalException Stale(int version) => new(ErrorCode.Stale, $"The definition was changed meanwhile; it is at version {version} now.") { Hint = "Read it again, and make your change on top." };
+    private static PortalException Stale(int version) => new(ErrorCode.Stale, Say.Stale(version)) { Hint = Say.StaleHint };
 
-    private static PortalException NameTaken(string name) => new(ErrorCode.NameTaken, $"There is already a virtual machine \"{name}\".") { Problems = [new Problem("/name", "taken", "Choose another name.")] };
+    private static PortalException NameTaken(string name) => new(ErrorCode.NameTaken, Say.MachineNameTaken(name)) { Problems = [new Problem("/name", "taken", Say.ChooseAnother)] };
 
     private static async Task RequireFreeNameAsync(PortalDb db, string name, VmId self, CancellationToken ct)
     {

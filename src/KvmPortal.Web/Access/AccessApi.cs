@@ -2,6 +2,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Web.Hosting;
+using Microsoft.AspNetCore.Antiforgery;
 
 namespace KvmPortal.Web.Access;
 
@@ -13,7 +14,9 @@ public sealed record TokenRequest(string Name, int ExpiresInDays = 90);
 /// <param name="Token">The token's text: shown this once.</param>
 public sealed record IssuedTokenResponse(TokenId Id, string Name, DateTimeOffset CreatedAt, DateTimeOffset ExpiresAt, string Token);
 
-public sealed record MeResponse(UserId? UserId, string UserName, string Door);
+/// <param name="Door">browser (cookie) or token (bearer).</param>
+/// <param name="AntiforgeryToken">For the header RequestVerificationToken of requests that change something by cookie, together with the cookie that this answer sets; null for bearer tokens, which need none.</param>
+public sealed record MeResponse(UserId? UserId, string UserName, string Door, string? AntiforgeryToken);
 
 public sealed record ItemList<T>(IReadOnlyList<T> Items, string? NextCursor = null);
 
@@ -38,11 +41,11 @@ internal static class AccessApi
         return Results.Json(made, PortalJson.Options, statusCode: 201);
     }
 
-    /// <summary>Who the caller is.</summary>
-    private static MeResponse Me(HttpContext context)
+    /// <summary>Who the caller is; for cookie sign-ins with the anti-forgery token that their changes need.</summary>
+    private static MeResponse Me(HttpContext context, IAntiforgery antiforgery)
     {
         var caller = context.Caller();
-        return new MeResponse(caller.UserId, caller.Name, PortalJson.Text(caller.Door));
+        return new MeResponse(caller.UserId, caller.Name, PortalJson.Text(caller.Door), caller.Door == Door.Browser ? antiforgery.GetAndStoreTokens(context).RequestToken : null);
     }
 
     /// <summary>The caller's tokens, newest first; never their text.</summary>

@@ -9,6 +9,11 @@ namespace KvmPortal.Web.Access;
 /// <summary>What the plain forms of the account pages post to; each goes back to a page, with `error` when it failed.</summary>
 internal static class AccountEndpoints
 {
+    /// <summary>A refused sign-in is answered no sooner than this.</summary>
+    internal static readonly TimeSpan RefusalTime = TimeSpan.FromMilliseconds(300);
+    private static readonly PortalUser Nobody = new();
+    private static readonly string NobodysHash = new PasswordHasher<PortalUser>().HashPassword(Nobody, Guid.NewGuid().ToString());
+
     public static void MapAccount(this IEndpointRouteBuilder app)
     {
         var account = app.MapGroup("/account").ExcludeFromDescription();
@@ -33,8 +38,9 @@ internal static class AccountEndpoints
         return Results.LocalRedirect("/");
     }
 
-    private static async Task<IResult> SignInAsync([FromForm] string? userName, [FromForm] string? password, [FromForm] string? remember, [FromForm] string? returnUrl, SignInManager<PortalUser> signIn, PortalEvents events)
+    private static async Task<IResult> SignInAsync([FromForm] string? userName, [FromForm] string? password, [FromForm] string? remember, [FromForm] string? returnUrl, SignInManager<PortalUser> signIn, PortalEvents events, TimeProvider time)
     {
+        var begun = time.GetTimestamp();
         var name = userName ?? "";
         var result = await signIn.PasswordSignInAsync(name, password ?? "", isPersistent: remember == "true", lockoutOnFailure: true);
         if (result.Succeeded)
@@ -43,9 +49,15 @@ internal static class AccountEndpoints
             return Results.LocalRedirect(Local(returnUrl));
         }
 
-        // The same words for an unknown name and a wrong password.
+        // The same words and the same time for an unknown name and a wrong password: the hash that was not computed is made up for, and what the
+        // count of failures costs drowns in the pause.
+        if (result.IsLockedOut || await signIn.UserManager.FindByNameAsync(name) is null)
+            signIn.UserManager.PasswordHasher.VerifyHashedPassword(Nobody, NobodysHash, password ?? "");
         var error = result.IsLockedOut ? "locked" : "wrong";
         await events.AppendAsync("user.refused", null, name.Length > 64 ? name[..64] : name, "A sign-in was refused.", warning: true);
+        var pause = RefusalTime - time.GetElapsedTime(begun);
+        if (pause > TimeSpan.Zero)
+            await Task.Delay(pause, time);
         return Results.LocalRedirect($"/sign-in?error={error}&userName={Uri.EscapeDataString(name.Length > 64 ? name[..64] : name)}&returnUrl={Uri.EscapeDataString(Local(returnUrl))}");
     }
 

@@ -36,6 +36,13 @@ public static class PortalAccess
         services.AddRateLimiter(limiter =>
         {
             limiter.RejectionStatusCode = StatusCodes.Status429TooManyRequests;
+            limiter.OnRejected = (context, _) =>
+            {
+                // A form's answer is a page that says it in words; a program gets the problem.
+                if (context.HttpContext.Request.Path.StartsWithSegments("/account", out var form))
+                    context.HttpContext.Response.Redirect(form.StartsWithSegments("/setup") ? "/setup?error=limited" : "/sign-in?error=limited");
+                return ValueTask.CompletedTask;
+            };
             limiter.AddPolicy(SignInLimit, context => RateLimitPartition.GetFixedWindowLimiter(context.Connection.RemoteIpAddress?.ToString() ?? "",
                 _ => new FixedWindowRateLimiterOptions { PermitLimit = 30, Window = TimeSpan.FromMinutes(1) }));
         });

@@ -14,15 +14,15 @@ public sealed record ProblemResponse
     public string Type { get; init; } = "about:blank";
     /// <summary>Stable kebab-case code.</summary>
     public required string Code { get; init; }
-    public required string Title { get; init; }
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Detail { get; init; }
+    public required Sentence Title { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Sentence? Detail { get; init; }
     public required int Status { get; init; }
     /// <summary>Everything that is wrong, each with its JSON pointer.</summary>
     public IReadOnlyList<Problem> Errors { get; init; } = [];
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? RequestId { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? JobId { get; init; }
     /// <summary>What to do about it.</summary>
-    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? Hint { get; init; }
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Sentence? Hint { get; init; }
     /// <summary>QEMU's own error class, when it refused.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? QmpClass { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? ExitCode { get; init; }

@@ -1,4 +1,5 @@
 using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Web.Access;
@@ -14,7 +15,7 @@ internal static class HostsApi
     {
         api.MapGet("/hosts", ListAsync).WithName("listHosts");
         api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
-        api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202);
+        api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202).Produces<PlanResponse>();
     }
 
     /// <summary>All hosts.</summary>
@@ -30,10 +31,12 @@ internal static class HostsApi
         return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
     }
 
-    /// <summary>Tries (again) whether KVM can run a guest, as a job.</summary>
+    /// <summary>Tries (again) whether KVM can run a guest, as a job. `?dryRun=true`: the plan only.</summary>
     private static async Task<IResult> ProveAsync(HttpContext context, HostOperations hosts, JobOperations jobs, string id, CancellationToken ct)
     {
         await FindAsync(context, hosts, id, ct);
+        if (context.Request.DryRun())
+            return Results.Json(PlanResponse.From(HostOperations.PlanProveAccelerator(context.Caller())), PortalJson.Options);
         return await JobsApi.AnswerAsync(context, jobs, await hosts.ProveAcceleratorAsync(context.Caller(), ct), ct);
     }
 }

@@ -5,7 +5,14 @@ using KvmPortal.Engine.Plans;
 
 namespace KvmPortal.Web.Jobs;
 
-public sealed record PlanStepResponse(string Kind, string Summary, StepState State, string? Reason);
+public sealed record PlanStepResponse(string Kind, Sentence Summary, StepState State, Sentence? Reason)
+{
+    /// <summary>Stable code of the summary's sentence.</summary>
+    public string? SummaryCode => Summary.Code;
+
+    /// <summary>Stable code of the reason's sentence.</summary>
+    public string? ReasonCode => Reason?.Code;
+}
 
 /// <summary>What will happen (dry run) or happened (job).</summary>
 public sealed record PlanResponse
@@ -14,7 +21,7 @@ public sealed record PlanResponse
     /// <summary>Effect of each changed field: live, hot-plug, next-boot or refused.</summary>
     public IReadOnlyList<FieldEffect> Effects { get; init; } = [];
     public IReadOnlyList<PlanReason> Reasons { get; init; } = [];
-    public IReadOnlyList<string> Warnings { get; init; } = [];
+    public IReadOnlyList<Sentence> Warnings { get; init; } = [];
     /// <summary>The exact QEMU command line of a start; only in a dry run.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
 
@@ -42,7 +49,7 @@ public sealed record JobResponse
     public DateTimeOffset? StartedAt { get; init; }
     public DateTimeOffset? EndedAt { get; init; }
     public ProblemInfo? Error { get; init; }
-    public IReadOnlyList<string> Warnings { get; init; } = [];
+    public IReadOnlyList<Sentence> Warnings { get; init; } = [];
     public bool CancelRequested { get; init; }
 
     public static JobResponse From(JobView job) => new()

@@ -4,6 +4,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
+using KvmPortal.Web.Resources;
 using Microsoft.Extensions.Localization;
 
 namespace KvmPortal.Web.Shared;
@@ -21,17 +22,20 @@ public static class Words
         return known.ResourceNotFound ? $"{kind} {target}" : known;
     }
 
-    /// <summary>The engine's sentence in English; elsewhere the step's translated name, with the sentence for its details.</summary>
+    /// <summary>An engine's sentence in the reader's language; words of others (QEMU, the kernel, users) as they are.</summary>
+    public static string? Say(Sentence? sentence) => sentence is null ? null : SentenceText.In(sentence, CultureInfo.CurrentUICulture);
+
+    /// <summary>What a step does: its sentence; one that nobody translated is replaced by the step's translated name.</summary>
     public static string Step(IStringLocalizer text, PlanStep step)
     {
-        if (CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en")
-            return step.Summary;
+        if (CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en" || step.Summary.Code is not null)
+            return Say(step.Summary)!;
         var known = text["step." + step.Kind, step.Summary];
-        return known.ResourceNotFound ? step.Summary : known;
+        return known.ResourceNotFound ? step.Summary.Text : known;
     }
 
     /// <summary>What went wrong, in the engine's words: the detail where there is one, because the title only names the kind of failure.</summary>
-    public static string Cause(ProblemInfo problem) => problem.Detail is { Length: > 0 } detail ? detail : problem.Title;
+    public static string Cause(ProblemInfo problem) => Say(problem.Detail is { Length: > 0 } detail ? detail : problem.Title)!;
 
     public static string Topic(IStringLocalizer text, string topic)
     {
@@ -43,8 +47,10 @@ public static class Words
     public static string Event(IStringLocalizer text, PortalEvent e)
     {
         if (e.Type == "vm.state" && Member(e, "state") is { } state)
-            return Member(e, "reason") is { Length: > 0 } reason ? text["event.vm.state-why", text["vm.state." + state].Value, reason] : text["vm.state." + state];
-        if (e.Type == "vm.notice" || CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en")
+            return Member(e, "reason") is { Length: > 0 } reason ? text["event.vm.state-why", text["vm.state." + state].Value, Say(HostSentences.Read(reason))!] : text["vm.state." + state];
+        if (e.Type == "vm.notice")
+            return Say(HostSentences.Read(e.Text))!;
+        if (CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "en")
             return e.Text;
         var known = text["event." + e.Type, e.Target?.Name ?? "", e.Actor];
         return known.ResourceNotFound ? e.Text : known;

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -41,8 +42,11 @@ public sealed record VmResponse : VmDefinition
 }
 
 /// <param name="Isolation">hardware on KVM; none on TCG, where the guest is emulated; null when it does not run.</param>
-public sealed record VmStatusResponse(VmState State, DateTimeOffset Since, string? Reason, string? Accelerator, string? Isolation, int? Pid, long Generation)
+public sealed record VmStatusResponse(VmState State, DateTimeOffset Since, Sentence? Reason, string? Accelerator, string? Isolation, int? Pid, long Generation)
 {
+    /// <summary>Stable code of the reason's sentence; null when it is in the host's own words.</summary>
+    public string? ReasonCode => Reason?.Code;
+
     public static VmStatusResponse From(VmStatus s) => new(s.State, s.Since, s.Reason, s.Accelerator is { } a ? PortalJson.Text(a) : null,
         s.Accelerator switch { Host.Contract.Accelerator.Kvm => "hardware", Host.Contract.Accelerator.Tcg => "none", _ => null }, s.Pid, s.Generation);
 }

@@ -14,6 +14,8 @@ namespace KvmPortal.Web.Vms;
 /// <summary>VMs: definitions and actions. Parses and converts; the rules are VmOperations'.</summary>
 internal static class VmsApi
 {
+    private const int MostAttempts = 20;
+
     public static void MapVmsApi(this IEndpointRouteBuilder api)
     {
         api.MapGet("/vms", ListAsync).WithName("listVms");
@@ -70,7 +72,8 @@ internal static class VmsApi
     {
         var vm = await vms.ResolveAsync(context.Caller(), id, ct);
         var version = context.Request.IfMatch();
-        return await ChangeAsync(context, vms, jobs, vm, await JsonBody.ReadAsync<VmDefinition>(context.Request, ct), version, ct);
+        var definition = await JsonBody.ReadAsync<VmDefinition>(context.Request, ct);
+        return await UncontestedAsync(version, () => ChangeAsync(context, vms, jobs, vm, definition, version, ct));
     }
 
     /// <summary>Changes members of the definition (JSON merge patch, RFC 7396): null removes, arrays are replaced whole. Needs If-Match.</summary>
@@ -79,9 +82,28 @@ internal static class VmsApi
         var vm = await vms.ResolveAsync(context.Caller(), id, ct);
         var version = context.Request.IfMatch();
         var patch = await JsonBody.ReadObjectAsync(context.Request, ct);
-        var now = await vms.GetAsync(context.Caller(), vm, ct);
-        var merged = MergePatch.Apply(JsonSerializer.SerializeToNode(now.Definition, PortalJson.Options)!.AsObject(), patch);
-        return await ChangeAsync(context, vms, jobs, vm, JsonBody.Convert<VmDefinition>(merged), version ?? now.Version, ct);
+        return await UncontestedAsync(version, async () =>
+        {
+            var now = await vms.GetAsync(context.Caller(), vm, ct);
+            var merged = MergePatch.Apply(JsonSerializer.SerializeToNode(now.Definition, PortalJson.Options)!.AsObject(), (JsonObject)patch.DeepClone());
+            return await ChangeAsync(context, vms, jobs, vm, JsonBody.Convert<VmDefinition>(merged), version ?? now.Version, ct);
+        });
+    }
+
+    /// <summary>With `If-Match: *` nobody is in the way: a change that came in between is read, and ours is made on top of it.</summary>
+    private static async Task<IResult> UncontestedAsync(int? version, Func<Task<IResult>> change)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await change();
+            }
+            catch (PortalException e) when (e.Code == ErrorCode.Stale && version is null && attempt < MostAttempts)
+            {
+                // Read again and go on.
+            }
+        }
     }
 
     private static async Task<IResult> ChangeAsync(HttpContext context, VmOperations vms, JobOperations jobs, VmId id, VmDefinition definition, int? version, CancellationToken ct)

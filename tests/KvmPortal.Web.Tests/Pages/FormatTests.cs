@@ -47,7 +47,7 @@ public sealed class FormatTests
     public void An_upload_refused_by_the_portal_keeps_its_words()
     {
         var problem = UploadAnswer.Read("""{"code":"image-refused","title":"Refused","detail":"The image names a backing file.","hint":"Flatten it."}""", "broken");
-        Assert.Equal(("image-refused", "The image names a backing file.", "Flatten it."), (problem.Code, problem.Title, problem.Hint));
+        Assert.Equal(("image-refused", "The image names a backing file.", "Flatten it."), (problem.Code, problem.Title.Text, problem.Hint!.Text));
     }
 
     [Theory]
@@ -55,5 +55,5 @@ public sealed class FormatTests
     [InlineData("<html>502 Bad Gateway</html>")]
     [InlineData("[1,2]")]
     [InlineData("{\"code\":5}")]
-    public void An_upload_without_a_readable_answer_is_broken_off(string? body) => Assert.Equal(("upload-broken", "broken"), (UploadAnswer.Read(body, "broken").Code, UploadAnswer.Read(body, "broken").Title));
+    public void An_upload_without_a_readable_answer_is_broken_off(string? body) => Assert.Equal(("upload-broken", "broken"), (UploadAnswer.Read(body, "broken").Code, UploadAnswer.Read(body, "broken").Title.Text));
 }

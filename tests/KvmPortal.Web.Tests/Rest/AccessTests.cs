@@ -72,6 +72,24 @@ public sealed partial class AccessTests(RunningPortal portal) : IClassFixture<Ru
     }
 
     [Fact]
+    public async Task A_cookie_client_gets_its_antiforgery_token_from_me_and_a_token_client_needs_none()
+    {
+        var (http, jar) = portal.Browser();
+        using var _ = http;
+        await SignInAsync(http, RunningPortal.UserName, RunningPortal.Password, "/");
+        // Only the sign-in cookie is kept: what else the change needs comes from the answer.
+        foreach (Cookie cookie in jar.GetAllCookies())
+            cookie.Expired = cookie.Name != "kvmportal";
+        var me = JsonNode.Parse(await http.GetStringAsync("/api/v1/me"))!;
+        var token = me["antiforgeryToken"]!.GetValue<string>();
+        Assert.Equal(HttpStatusCode.OK, (await PostVmAsync(http, token, null)).StatusCode);
+        Assert.Equal(HttpStatusCode.Forbidden, (await PostVmAsync(http, token + "x", null)).StatusCode);
+        var byToken = await portal.JsonAsync("/api/v1/me");
+        Assert.True(byToken.ContainsKey("antiforgeryToken"));
+        Assert.Null(byToken["antiforgeryToken"]);
+    }
+
+    [Fact]
     public async Task The_forms_need_their_antiforgery_token_and_this_origin()
     {
         using var http = portal.Browser().Http;
@@ -149,5 +167,49 @@ public sealed class LockoutTests(RunningPortal portal) : IClassFixture<RunningPo
         Assert.Contains("error=locked", locked.Headers.Location!.ToString(), StringComparison.Ordinal);
         Assert.Equal(HttpStatusCode.Unauthorized, (await http.GetAsync("/api/v1/vms")).StatusCode);
         Assert.True((await portal.JsonAsync("/api/v1/users"))["items"]![0]!["lockedOut"]!.GetValue<bool>());
+    }
+}
+
+public sealed class SignInSecrecyTests(RunningPortal portal) : IClassFixture<RunningPortal>
+{
+    [Fact]
+    public async Task An_unknown_name_and_a_wrong_password_take_the_same_time()
+    {
+        using var http = portal.Browser().Http;
+        var (known, unknown) = (new List<double>(), new List<double>());
+        for (var i = 0; i < 4; i++)
+        {
+            unknown.Add(await TimeAsync(http, $"nobody-{i}"));
+            known.Add(await TimeAsync(http, RunningPortal.UserName));
+        }
+
+        // The floor hides what hash and database cost; without it an unknown name is answered in a few milliseconds.
+        Assert.All(unknown.Concat(known), t => Assert.True(t >= 290, $"{t} ms"));
+    }
+
+    private static async Task<double> TimeAsync(HttpClient http, string name)
+    {
+        var token = AccessTests.TokenIn(await http.GetStringAsync("/sign-in"));
+        var begun = System.Diagnostics.Stopwatch.GetTimestamp();
+        var answer = await http.PostAsync("/account/sign-in", new FormUrlEncodedContent([new("userName", name), new("password", "wrong wrong wrong"), new("__RequestVerificationToken", token)]));
+        Assert.Contains("error=wrong", answer.Headers.Location!.ToString(), StringComparison.Ordinal);
+        return System.Diagnostics.Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
+    }
+}
+
+public sealed class SignInLimitTests(RunningPortal portal) : IClassFixture<RunningPortal>
+{
+    [Fact]
+    public async Task Too_many_attempts_lead_back_to_the_form_with_words_and_give_programs_a_problem()
+    {
+        using var http = portal.Browser().Http;
+        for (var i = 0; i < 30; i++)
+            await http.PostAsync("/api/v1/setup", new StringContent("{}", System.Text.Encoding.UTF8, "application/json"));
+        var form = await http.PostAsync("/account/sign-in", new FormUrlEncodedContent([new("userName", "ada"), new("password", "x")]));
+        Assert.Equal(HttpStatusCode.Found, form.StatusCode);
+        Assert.Equal("/sign-in?error=limited", form.Headers.Location!.ToString());
+        Assert.Contains("Too many attempts from this address", await http.GetStringAsync(form.Headers.Location), StringComparison.Ordinal);
+        Assert.Equal("/setup?error=limited", (await http.PostAsync("/account/setup", new FormUrlEncodedContent([new("userName", "ada")]))).Headers.Location!.ToString());
+        await ProblemAssert.IsAsync(await http.PostAsync("/api/v1/setup", new StringContent("{}", System.Text.Encoding.UTF8, "application/json")), 429, "too-many");
     }
 }

@@ -170,4 +170,15 @@ public sealed class ActionTests(RunningPortal portal) : IClassFixture<RunningPor
     }
 
     private static string State(JsonObject job) => job["state"]!.GetValue<string>();
+
+    [Fact]
+    public async Task A_dry_run_of_the_proof_is_a_plan_and_no_job()
+    {
+        var before = (await portal.JsonAsync("/api/v1/jobs?filter=kind=prove-accelerator"))["items"]!.AsArray().Count;
+        var answer = await portal.SendAsync("POST", "/api/v1/hosts/local/actions/prove-accelerator?dryRun=true");
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        var step = Assert.Single((await RunningPortal.BodyAsync(answer))["steps"]!.AsArray())!;
+        Assert.Equal(("prove-accelerator", "prove-kvm"), (step["kind"]!.GetValue<string>(), step["summaryCode"]!.GetValue<string>()));
+        Assert.Equal(before, (await portal.JsonAsync("/api/v1/jobs?filter=kind=prove-accelerator"))["items"]!.AsArray().Count);
+    }
 }

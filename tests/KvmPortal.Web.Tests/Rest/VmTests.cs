@@ -142,4 +142,14 @@ public sealed class VmTests(RunningPortal portal) : IClassFixture<RunningPortal>
     }
 
     private static IEnumerable<string> Names(JsonObject page) => page["items"]!.AsArray().Select(i => i!["name"]!.GetValue<string>());
+
+    [Fact]
+    public async Task Changes_for_any_version_are_never_stale_however_many_come_at_once()
+    {
+        await portal.MachineAsync("crowd");
+        var answers = await Task.WhenAll(Enumerable.Range(0, 12).Select(i => portal.SendAsync("PATCH", "/api/v1/vms/crowd", $"{{\"autostart\":{{\"order\":{i + 1}}}}}", "If-Match: *")));
+        Assert.All(answers, a => Assert.Equal(HttpStatusCode.OK, a.StatusCode));
+        // A named version is still held to it.
+        await ProblemAssert.IsAsync(await portal.SendAsync("PATCH", "/api/v1/vms/crowd", """{"description":"late"}""", "If-Match: \"1\""), 412, "stale");
+    }
 }

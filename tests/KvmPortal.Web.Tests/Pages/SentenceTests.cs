@@ -1,0 +1,113 @@
+using System.Globalization;
+using System.Reflection;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using KvmPortal.Engine;
+using KvmPortal.Engine.Data;
+using KvmPortal.Web.Resources;
+using KvmPortal.Web.Shared;
+
+namespace KvmPortal.Web.Tests.Pages;
+
+/// <summary>Every sentence of the engine can be said in every language of the console.</summary>
+public sealed partial class SentenceTests
+{
+    private static readonly CultureInfo Chinese = new("zh-CN");
+
+    [GeneratedRegex(@"\{(\w+)\}")]
+    private static partial Regex Place();
+
+    [GeneratedRegex(@"@\w+(\.\w+)*\.(Reason|Hint|Message|Summary|Evidence|ConnectionProblem)\b(?!\()")]
+    private static partial Regex Unsaid();
+
+    /// <summary>Every member of <see cref="Say"/>, with sample values.</summary>
+    public static TheoryData<string> Codes() => new(All().Keys);
+
+    [Theory]
+    [MemberData(nameof(Codes))]
+    public void Both_languages_have_every_sentence_with_its_places(string code)
+    {
+        var sentence = All()[code];
+        Assert.Equal(code, sentence.Code);
+        Assert.False(string.IsNullOrWhiteSpace(sentence.Text));
+        var template = SentenceText.Template(code, Chinese);
+        Assert.False(string.IsNullOrWhiteSpace(template), $"{code} has no Chinese");
+        Assert.Equal(sentence.Values.Keys.Order(), Place().Matches(template).Select(m => m.Groups[1].Value).Distinct().Order());
+        Assert.DoesNotContain("{", SentenceText.In(sentence, Chinese), StringComparison.Ordinal);
+        Assert.Equal(sentence.Text, SentenceText.In(sentence, new CultureInfo("en")));
+    }
+
+    [Fact]
+    public void No_translation_belongs_to_no_sentence()
+    {
+        var known = All().Keys.ToHashSet();
+        var set = new System.Resources.ResourceManager(typeof(SentenceText)).GetResourceSet(Chinese, true, false)!;
+        Assert.Subset(known, set.Cast<System.Collections.DictionaryEntry>().Select(e => (string)e.Key).ToHashSet());
+    }
+
+    [Fact]
+    public void Sentences_in_sentences_are_translated_and_values_are_not_searched_for_places()
+    {
+        var said = SentenceText.In(Say.WrongImageKind("{kinds}", "iso", Say.UseKernel, "kernel"), Chinese);
+        Assert.Equal("映像“{kinds}”的类型为 iso；内核需要 kernel。", said);
+    }
+
+    [Fact]
+    public void The_wire_keeps_English_and_the_database_keeps_everything()
+    {
+        var sentence = Say.CouldNotUndo(Say.DeleteDisk("disk0"), "qemu-img: \"no\"");
+        Assert.Equal(JsonSerializer.Serialize(sentence.Text, PortalJson.Options), JsonSerializer.Serialize(sentence, PortalJson.Options));
+        foreach (var original in new Sentence[] { sentence, "plain words", "{\"code\":\"stale\"}", "\"quoted", "" })
+        {
+            var back = JsonColumn.Restore(JsonColumn.Store(original));
+            Assert.Equal(original, back);
+            Assert.Equal(SentenceText.In(original, Chinese), SentenceText.In(back, Chinese));
+        }
+
+        // What an older version stored as bare words.
+        Assert.Equal("{ not json", JsonColumn.Restore("{ not json").Text);
+    }
+
+    [Theory]
+    [InlineData("The guest powered itself off.", "guest-powered-off")]
+    [InlineData("Its QEMU was killed by signal 9.", "qemu-killed")]
+    [InlineData("Disk disk0: no space left on the host.", "disk-full")]
+    [InlineData("Disk disk0: write error on the host.", "disk-error")]
+    [InlineData("/dev/kvm opens, but a tiny test guest did not finish on it within 5 s.", "kvm-stuck")]
+    [InlineData("Could not set up host forwarding rule", null)]
+    public void What_hosts_say_often_is_recognised(string words, string? code)
+    {
+        var read = HostSentences.Read(words);
+        Assert.Equal((words, code), (read.Text, read.Code));
+    }
+
+    [Fact]
+    public void No_page_shows_a_sentence_past_its_translation()
+    {
+        var web = Path.Combine(ResourceTests.Root(), "src", "KvmPortal.Web");
+        var found = Directory.GetFiles(web, "*.razor", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal))
+            .SelectMany(f => Unsaid().Matches(File.ReadAllText(f)).Select(m => $"{Path.GetFileName(f)}: {m.Value}")).Where(m => !m.Contains("@Words.", StringComparison.Ordinal));
+        Assert.Empty(found);
+    }
+
+    private static Dictionary<string, Sentence> All()
+    {
+        var made = new Dictionary<string, Sentence>();
+        foreach (var member in typeof(Say).GetMembers(BindingFlags.Public | BindingFlags.Static))
+            if (member is PropertyInfo property && property.PropertyType == typeof(Sentence))
+                made.Add(Say.CodeOf(member.Name), (Sentence)property.GetValue(null)!);
+            else if (member is MethodInfo { IsSpecialName: false } method && method.ReturnType == typeof(Sentence))
+                made.Add(Say.CodeOf(member.Name), (Sentence)method.Invoke(null, [.. method.GetParameters().Select(Sample)])!);
+        return made;
+    }
+
+    private static object Sample(ParameterInfo parameter) => parameter.ParameterType switch
+    {
+        var t when t == typeof(string) => "x",
+        var t when t == typeof(int) => 7,
+        var t when t == typeof(long) => 7L,
+        var t when t == typeof(double) => 1.5,
+        var t when t == typeof(Sentence) => Say.UseDisk,
+        var t => throw new InvalidOperationException($"No sample of {t.Name}."),
+    };
+}
