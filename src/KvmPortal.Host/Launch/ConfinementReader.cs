@@ -9,6 +9,9 @@ internal sealed class ConfinementReader(HostPaths paths)
 {
     private static readonly string[] Devices = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/kvm", "/dev/net/tun", "/dev/vhost-net", "/dev/vhost-vsock"];
 
+    // Programs, its own view of the processes, and what name resolution reads: nothing that another machine or the portal keeps.
+    private static readonly string[] Shared = ["/usr/", "/proc/", "/etc/"];
+
     /// <param name="skipped">Measures that were not planned, with the reason.</param>
     /// <param name="own">Paths below which the process may hold open files.</param>
     public IEnumerable<Measure> Read(int pid, int? uid, string runDirectory, IReadOnlyDictionary<string, string> skipped, IReadOnlyList<string> own)
@@ -65,7 +68,7 @@ internal sealed class ConfinementReader(HostPaths paths)
         {
             return [.. Directory.EnumerateFileSystemEntries(paths.Proc($"{pid}/fd")).Select(fd => new FileInfo(fd).LinkTarget ?? "")
                 .Where(target => target.StartsWith('/') && !Devices.Contains(target) && !target.StartsWith("/memfd:", StringComparison.Ordinal)
-                    && !target.StartsWith("/usr/", StringComparison.Ordinal) && !own.Any(o => target == o || target.StartsWith(o + "/", StringComparison.Ordinal)))];
+                    && !Shared.Any(s => target.StartsWith(s, StringComparison.Ordinal)) && !own.Any(o => target == o || target.StartsWith(o + "/", StringComparison.Ordinal)))];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
