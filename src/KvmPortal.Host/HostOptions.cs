@@ -18,6 +18,9 @@ public sealed record HostOptions
     /// <summary>Seconds that the tiny guest of the KVM proof may take.</summary>
     public int KvmProofSeconds { get; init; } = 5;
 
+    /// <summary>Measures of confinement (<see cref="Contract.Measures"/>) without which no machine starts.</summary>
+    public IReadOnlyList<string> RequiredMeasures { get; init; } = [Contract.Measures.NoNewPrivileges, Contract.Measures.Seccomp];
+
     /// <summary>Largest image that may be uploaded or registered, GiB.</summary>
     public int MaxImageGiB { get; init; } = 256;
 }

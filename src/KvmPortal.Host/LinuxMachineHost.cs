@@ -13,6 +13,7 @@ namespace KvmPortal.Host;
 /// <summary>The real host: QEMU over QMP, files, and what the kernel says. Disposing it detaches; machines run on.</summary>
 public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
 {
+    private const long MostScreenshot = 64 << 20;
     private readonly HostOptions options;
     private readonly TimeProvider time;
     private readonly HostFolders folders;
@@ -34,7 +35,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         facts = new HostFactsReader(paths);
         probe = new QemuProbe(options.QemuBinary, Path.Combine(options.DataRoot, "host"), loggers.CreateLogger<QemuProbe>());
         proof = new KvmProof(Path.Combine(options.DataRoot, "host"), TimeSpan.FromSeconds(options.KvmProofSeconds), time);
-        machines = new RunningMachines(folders, time, loggers.CreateLogger<RunningMachines>());
+        machines = new RunningMachines(folders, new MachineLauncher(folders, paths, options, time), time, loggers.CreateLogger<RunningMachines>());
         steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId);
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
@@ -122,21 +123,29 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     {
         if (!machines.Get(machineId).Run.Spec.Vnc)
             throw new HostException(HostError.NotFound, "The machine has no display.");
-        return await Consoles.UnixStream.ConnectAsync(MachinePaths.For(folders, machineId).VncSocket, cancellationToken);
+        return await Consoles.UnixStream.ConnectAsync(MachinePaths.For(folders, machineId).VncSocket, machines.Get(machineId).Pid, cancellationToken);
     }
 
     /// <inheritdoc/>
     public async Task<byte[]> TakeScreenshotAsync(Guid machineId, CancellationToken cancellationToken)
     {
+        var machine = machines.Get(machineId);
         var file = Path.Combine(MachinePaths.For(folders, machineId).RunDirectory, $"screen-{Guid.NewGuid():N}.png");
         try
         {
-            await machines.Get(machineId).Qmp.ScreendumpAsync(file, cancellationToken);
-            return await File.ReadAllBytesAsync(file, cancellationToken);
+            await machine.Qmp.ScreendumpAsync(file, cancellationToken);
+            // QEMU's user owns the folder: what lies there need not be what was asked for.
+            using var picture = LinuxFiles.OpenRegular(file);
+            if (picture.Length > MostScreenshot)
+                throw new HostException(HostError.QmpFailed, "The screenshot is larger than a screen can be.");
+            var bytes = new byte[picture.Length];
+            await picture.ReadExactlyAsync(bytes, cancellationToken);
+            return bytes;
         }
         finally
         {
-            File.Delete(file);
+            if (Directory.Exists(Path.GetDirectoryName(file)))
+                File.Delete(file);
         }
     }
 

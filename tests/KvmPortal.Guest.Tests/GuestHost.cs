@@ -13,6 +13,7 @@ internal sealed class GuestHost : IAsyncDisposable
     private readonly CancellationTokenSource stop = new();
     private readonly ConcurrentQueue<HostEvent> events = new();
     private readonly List<int> pids = [];
+    private static int lastUid = 62_000 + Environment.ProcessId % 1000;
     private Task watching;
 
     public GuestHost()
@@ -49,8 +50,25 @@ internal sealed class GuestHost : IAsyncDisposable
         Memory = new(192, 4),
         Firmware = new(FirmwareType.Bios, false),
         GuestAgent = false,
+        Confinement = new() { Uid = Interlocked.Increment(ref lastUid) },
         DirectBoot = new(GuestFile("vmlinuz"), GuestFile("initrd.img"), $"console=ttyS0 quiet {arguments}"),
     };
+
+    /// <summary>Whatever a test starts, a guest that broke out would have nothing: by the report, and by what the kernel says itself.</summary>
+    private static void AssertConfined(StepDone done, MachineSpec spec)
+    {
+        Assert.DoesNotContain(done.Confinement!.Measures, m => m.State == MeasureState.Failed);
+        if (!Environment.IsPrivilegedProcess)
+            return;
+        var status = File.ReadLines($"/proc/{done.Pid}/status").Select(l => l.Split(':')).ToDictionary(f => f[0], f => f[1].Trim());
+        Assert.Equal($"{spec.Confinement.Uid}", Assert.Single(status["Uid"].Split('\t').Distinct()));
+        Assert.Equal("0000000000000000", status["CapEff"]);
+        Assert.Equal("0000000000000000", status["CapBnd"]);
+        Assert.Equal("1", status["NoNewPrivs"]);
+        Assert.Equal("2", status["Seccomp"]);
+        foreach (var name in (string[])[Measures.Identity, Measures.Capabilities, Measures.Seccomp, Measures.MountView, Measures.Namespaces, Measures.Descriptors, Measures.RunDirectory])
+            Assert.Equal(MeasureState.InForce, done.Confinement.Measures.Single(m => m.Name == name).State);
+    }
 
     public async Task<StepDone> ApplyAsync(HostStep step)
     {
@@ -59,8 +77,24 @@ internal sealed class GuestHost : IAsyncDisposable
             done = report as StepDone ?? done;
         if (done?.Pid is { } pid)
             pids.Add(pid);
+        if (step is LaunchMachine { Spec: var spec })
+            AssertConfined(done!, spec);
         return done!;
     }
+
+    public async Task UndoAsync(HostStep step)
+    {
+        await foreach (var _ in Host.UndoAsync(step, Ct))
+        {
+        }
+    }
+
+    /// <summary>A file in the machine's own folder.</summary>
+    public string StateFile(Guid id, string name) => Path.Combine(Root, "d", "machines", id.ToString("N"), name);
+
+    /// <summary>Whether an event came after the first one of a state.</summary>
+    public bool After(HostEvent later, MachineRunState state) =>
+        events.SkipWhile(e => e is not MachineStateChanged changed || changed.State != state).Contains(later);
 
     /// <summary>Prepares, launches and runs.</summary>
     public async Task<int> StartAsync(MachineSpec spec)
@@ -93,7 +127,7 @@ internal sealed class GuestHost : IAsyncDisposable
     }
 
     /// <summary>The first event of its kind; waits for it.</summary>
-    public async Task<T> EventAsync<T>(Guid id, Func<T, bool>? wanted = null) where T : HostEvent
+    public async Task<T> EventAsync<T>(Guid? id = null, Func<T, bool>? wanted = null) where T : HostEvent
     {
         for (var end = Environment.TickCount64 + (long)Patience.TotalMilliseconds; Environment.TickCount64 < end; await Task.Delay(20, Ct))
             if (events.OfType<T>().FirstOrDefault(e => IdOf(e) == id && (wanted?.Invoke(e) ?? true)) is { } found)
@@ -102,19 +136,21 @@ internal sealed class GuestHost : IAsyncDisposable
     }
 
     /// <summary>The portal goes and comes back; machines run on.</summary>
-    public async Task RestartAsync()
+    public async Task RestartAsync(TimeSpan away = default)
     {
         await Host.DisposeAsync();
         await watching;
         events.Clear();
+        await Task.Delay(away, Ct);
         Host = NewHost();
         watching = WatchAsync(Host);
     }
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var id in Directory.Exists(RunRoot) ? Directory.GetDirectories(RunRoot) : [])
-            await ApplyAsync(new EndMachine { MachineId = Guid.ParseExact(Path.GetFileName(id), "N") });
+        foreach (var folder in Directory.Exists(RunRoot) ? Directory.GetDirectories(RunRoot) : [])
+            if (Guid.TryParseExact(Path.GetFileName(folder), "N", out var id))
+                await ApplyAsync(new EndMachine { MachineId = id });
         for (var i = 0; i < 200 && !Clean(); i++)
             await Task.Delay(50, CancellationToken.None);
         var left = pids.Where(Alive).ToList();

@@ -24,20 +24,7 @@ internal sealed class SerialConsole : IAsyncDisposable
     }
 
     /// <summary>Attaches; must happen before the CPUs start so that the first byte is not lost.</summary>
-    public static async Task<SerialConsole> AttachAsync(string path, CancellationToken ct)
-    {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), ct);
-            return new SerialConsole(socket);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
+    public static async Task<SerialConsole> AttachAsync(string path, int pid, CancellationToken ct) => new(await UnixStream.OpenAsync(path, pid, ct));
 
     /// <summary>History, then live, until the machine has ended.</summary>
     public async IAsyncEnumerable<SerialChunk> ReadAsync(long from, [EnumeratorCancellation] CancellationToken ct)

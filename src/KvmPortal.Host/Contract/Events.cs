@@ -61,6 +61,8 @@ public sealed record MachineObserved : HostEvent
     public required int Pid { get; init; }
     public required Accelerator Accelerator { get; init; }
     public required DateTimeOffset StartedAt { get; init; }
+    /// <summary>What is wrong with it; null for a machine that answers.</summary>
+    public string? Reason { get; init; }
 }
 
 /// <summary>All machines that run have been named; what was not named is not running.</summary>

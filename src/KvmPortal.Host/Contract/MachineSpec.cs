@@ -31,6 +31,7 @@ public sealed record MachineSpec
     public bool Tpm { get; init; }
     /// <summary>A file with saved machine state to resume from (`suspend`); null for a fresh boot.</summary>
     public string? RestoreFrom { get; init; }
+    public ConfinementSpec Confinement { get; init; } = new();
 }
 
 public enum Accelerator { Kvm, Tcg }

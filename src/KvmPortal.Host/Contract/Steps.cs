@@ -192,6 +192,8 @@ public sealed record StepDone(bool Changed) : StepReport
 {
     /// <summary>Process id after a launch.</summary>
     public int? Pid { get; init; }
+    /// <summary>What confines the machine, after a launch.</summary>
+    public ConfinementReport? Confinement { get; init; }
     /// <summary>The verdict after <see cref="ProveAccelerator"/>.</summary>
     public KvmFacts? Kvm { get; init; }
     /// <summary>After <see cref="RegisterImage"/>.</summary>

@@ -67,11 +67,30 @@ internal static partial class LinuxFiles
             _ = Flush(folder);
     }
 
+    /// <summary>Gives a file or folder to a user and the group of the same number; a symbolic link is changed itself, never followed.</summary>
+    public static void Own(string path, int uid)
+    {
+        if (ChangeOwner(path, (uint)uid, (uint)uid) != 0)
+            throw new HostException(HostError.NotAllowed, $"\"{path}\" cannot be given to user {uid}: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}.");
+    }
+
+    /// <summary>The group id of a file (`stat -c %g`).</summary>
+    public static int GroupOf(string path)
+    {
+        using var stat = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("stat", ["-L", "-c", "%g", path]) { RedirectStandardOutput = true })!;
+        var text = stat.StandardOutput.ReadToEnd();
+        stat.WaitForExit();
+        return int.TryParse(text, out var group) ? group : 0;
+    }
+
     /// <summary>True when a write failed for want of space or quota.</summary>
     public static bool IsFull(IOException e) => e.HResult is NoSpace or QuotaExceeded;
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "lchown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int ChangeOwner(string path, uint user, uint group);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int Flush(SafeFileHandle file);

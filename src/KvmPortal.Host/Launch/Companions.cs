@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Host.Launch;
@@ -6,21 +5,20 @@ namespace KvmPortal.Host.Launch;
 /// <summary>swtpm, the companion of a machine with a TPM: one per run, ends with QEMU by itself (`--terminate`).</summary>
 internal static class SoftwareTpm
 {
-    /// <summary>Starts it and waits until its control socket takes connections.</summary>
-    public static async Task<QemuProcess> StartAsync(MachinePaths paths, CancellationToken ct)
+    public static IReadOnlyList<string> Argv(MachinePaths paths) =>
+        ["swtpm", "socket", "--tpm2", "--tpmstate", $"dir={paths.TpmState}", "--ctrl", $"type=unixio,path={paths.TpmSocket},mode=0600", "--seccomp", "action=kill", "--terminate"];
+
+    /// <summary>Waits until its control socket takes connections. Throws LaunchFailed.</summary>
+    public static async Task WaitAsync(QemuProcess process, MachinePaths paths, CancellationToken ct)
     {
-        Directory.CreateDirectory(paths.TpmState, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var log = Path.Combine(paths.StateDirectory, "swtpm.log");
-        var process = QemuProcess.Spawn(["swtpm", "socket", "--tpm2", "--tpmstate", $"dir={paths.TpmState}", "--ctrl", $"type=unixio,path={paths.TpmSocket},mode=0600", "--terminate"], log);
         for (var i = 0; i < 500 && !process.HasEnded; i++)
         {
             if (File.Exists(paths.TpmSocket))
-                return process;
+                return;
             await Task.Delay(5, ct);
         }
 
-        process.Signal(PosixSignalNumber.Kill);
-        throw new HostException(HostError.LaunchFailed, "The software TPM (swtpm) did not start.") { StderrTail = StderrTail.Read(log), Hint = "Are the packages swtpm and swtpm-tools installed?" };
+        throw new HostException(HostError.LaunchFailed, "The software TPM (swtpm) did not start.") { StderrTail = StderrTail.Read(paths.TpmLog), Hint = "Are the packages swtpm and swtpm-tools installed?" };
     }
 }
 

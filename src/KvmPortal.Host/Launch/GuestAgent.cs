@@ -13,14 +13,13 @@ internal static class GuestAgent
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     /// <summary>Asks the agent to power the guest off; false when no agent answers a fresh synchronisation.</summary>
-    public static async Task<bool> TryShutdownAsync(string socketPath, CancellationToken ct)
+    public static async Task<bool> TryShutdownAsync(string socketPath, int pid, CancellationToken ct)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
         deadline.CancelAfter(Patience);
         try
         {
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), deadline.Token);
+            using var socket = await Consoles.UnixStream.OpenAsync(socketPath, pid, deadline.Token);
             var id = RandomNumberGenerator.GetInt32(1, int.MaxValue);
             await socket.SendAsync(new byte[] { 0xFF }.Concat(Encoding.ASCII.GetBytes($"{{\"execute\":\"guest-sync-delimited\",\"arguments\":{{\"id\":{id}}}}}\n")).ToArray(), SocketFlags.None, deadline.Token);
             if (!await AnsweredAsync(socket, id, deadline.Token))

@@ -15,9 +15,13 @@ internal sealed record MachinePaths(string RunDirectory, string StateDirectory)
     public string TpmSocket => Path.Combine(RunDirectory, "tpm");
     /// <summary>Locked by QEMU for as long as it lives (`-pidfile`).</summary>
     public string PidFile => Path.Combine(RunDirectory, "pid");
-    /// <summary>The spec that runs, so that a restarted portal knows what it adopts.</summary>
-    public string SpecFile => Path.Combine(RunDirectory, "spec.json");
+    /// <summary>What runs, so that a restarted portal knows what it adopts. Beside the run folder, which belongs to the machine's user: nothing that the portal believes may be written by it.</summary>
+    public string RecordFile => RunDirectory + ".json";
+    /// <summary>Mount points of the view that QEMU sees, and of the one that swtpm sees.</summary>
+    public string ViewDirectory => RunDirectory + ".view";
+    public string TpmViewDirectory => RunDirectory + ".tpm-view";
     public string StderrFile => Path.Combine(StateDirectory, "stderr.log");
     public string FirmwareVariables => Path.Combine(StateDirectory, "firmware-vars.fd");
+    public string TpmLog => Path.Combine(StateDirectory, "swtpm.log");
     public string TpmState => Path.Combine(StateDirectory, "tpm");
 }

@@ -1,5 +1,7 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
+using KvmPortal.Host.Images;
 using KvmPortal.Host.Qmp;
 using Microsoft.Win32.SafeHandles;
 
@@ -10,12 +12,23 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
 {
     private static readonly TimeSpan SaveTime = TimeSpan.FromMinutes(30);
 
+    // A guest's memory holds its secrets.
+    private static readonly FileStreamOptions Private = new()
+    {
+        Mode = FileMode.Create,
+        Access = FileAccess.Write,
+        Share = FileShare.None,
+        BufferSize = 0,
+        UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+    };
+    private readonly ConcurrentDictionary<Guid, SemaphoreSlim> launching = new();
+
     public async IAsyncEnumerable<StepReport> ApplyAsync(MachineStep step, [EnumeratorCancellation] CancellationToken ct)
     {
         switch (step)
         {
             case LaunchMachine launch:
-                yield return await LaunchAsync(launch.Spec, ct);
+                yield return await LaunchOnceAsync(launch.Spec, ct);
                 break;
             case RunMachine:
                 yield return new StepDone(await RunAsync(step.MachineId, ct));
@@ -35,8 +48,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
                 yield return new StepDone(await EndAsync(step.MachineId, MachineEnd.Quit, ct));
                 break;
             case SaveMachine save:
-                await SaveAsync(save, ct);
-                yield return new StepDone(true);
+                yield return new StepDone(await SaveAsync(save, ct));
                 break;
             case SetDiskLimits set:
                 await machines.Get(set.MachineId).Qmp.SetThrottleAsync(Qemu.DiskNames.ThrottleGroup(set.Disk), set.Limits, ct);
@@ -83,10 +95,27 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         }
     }
 
+    /// <summary>One launch of a machine at a time: the second of two finds what the first has started.</summary>
+    private async Task<StepDone> LaunchOnceAsync(MachineSpec spec, CancellationToken ct)
+    {
+        var gate = launching.GetOrAdd(spec.Id, _ => new SemaphoreSlim(1, 1));
+        await gate.WaitAsync(ct);
+        try
+        {
+            return await LaunchAsync(spec, ct);
+        }
+        finally
+        {
+            gate.Release();
+        }
+    }
+
     private async Task<StepDone> LaunchAsync(MachineSpec spec, CancellationToken ct)
     {
+        if (machines.Find(spec.Id) is { State: MachineRunState.Unresponsive } hung)
+            throw new HostException(HostError.WrongState, $"A QEMU of this machine runs (pid {hung.Pid}) but does not answer.") { Hint = "Wait until it answers again, or stop the machine first." };
         if (machines.Find(spec.Id) is { } already)
-            return new StepDone(false) { Pid = already.Pid };
+            return new StepDone(false) { Pid = already.Pid, Confinement = already.Run.Confinement };
         if (spec.RestoreFrom is { } state && !File.Exists(state))
             throw new HostException(HostError.NotFound, "The saved state of the machine is gone.") { Hint = "Stop the machine to discard its saved state, then start it afresh." };
         var machine = await machines.LaunchAsync(spec, await compose(spec, ct), bootId, ct);
@@ -96,14 +125,16 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             {
                 await RestoreAsync(machine, from, ct);
             }
-            catch
+            catch (Exception e)
             {
                 await machine.EndAsync(MachineEnd.Quit, CancellationToken.None);
-                throw;
+                if (e is not HostException)
+                    throw;
+                throw new HostException(HostError.LaunchFailed, $"The saved state could not be loaded: {e.Message}", e) { StderrTail = StderrTail.Read(MachinePaths.For(folders, spec.Id).StderrFile) };
             }
         }
 
-        return new StepDone(true) { Pid = machine.Pid };
+        return new StepDone(true) { Pid = machine.Pid, Confinement = machine.Run.Confinement };
     }
 
     private async Task<bool> RunAsync(Guid id, CancellationToken ct)
@@ -113,6 +144,9 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             return false;
         if (machine.State is MachineRunState.Panicked or MachineRunState.InternalError)
             throw new HostException(HostError.WrongState, "The guest has crashed: reset it or stop it.");
+        // State that has run on must never be loaded again: the disks have moved on.
+        if (machine.Run.Spec.RestoreFrom is { } state)
+            File.Delete(state);
         await machine.Qmp.ContAsync(ct);
         await machine.RefreshAsync(null, ct);
         return true;
@@ -143,7 +177,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             yield break;
         }
 
-        var asked = machine.Run.Spec.GuestAgent && await GuestAgent.TryShutdownAsync(MachinePaths.For(folders, step.MachineId).GuestAgentSocket, ct);
+        var asked = machine.Run.Spec.GuestAgent && await GuestAgent.TryShutdownAsync(MachinePaths.For(folders, step.MachineId).GuestAgentSocket, machine.Pid, ct);
         yield return new StepLog(asked ? "The guest agent was asked to power off." : "No guest agent answers; the ACPI power button was pressed.");
         if (!asked)
             await machine.Qmp.SystemPowerdownAsync(ct);
@@ -170,8 +204,11 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
     }
 
     /// <summary>Migrates to a file descriptor, which needs no path and no helper inside the sandbox and works on every supported QEMU.</summary>
-    private async Task SaveAsync(SaveMachine step, CancellationToken ct)
+    private async Task<bool> SaveAsync(SaveMachine step, CancellationToken ct)
     {
+        // A portal that died before it could write down the success asks once more.
+        if (machines.Find(step.MachineId) is null && File.Exists(step.Path))
+            return false;
         var machine = machines.Get(step.MachineId);
         if (Path.GetDirectoryName(step.Path) != MachinePaths.For(folders, step.MachineId).StateDirectory)
             throw new HostException(HostError.NotAllowed, "Saved state belongs into the machine's own folder.");
@@ -180,13 +217,14 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         var temporary = step.Path + ".part";
         try
         {
-            using (var file = File.OpenHandle(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
+            await using (var file = new FileStream(temporary, Private))
             {
+                await EndMigrationAsync(machine, ct);
                 await machine.Qmp.MigrateSpeedAsync(ct);
-                await machine.Qmp.GetFdAsync("save", file, ct);
+                await machine.Qmp.GetFdAsync("save", file.SafeFileHandle, ct);
                 await machine.Qmp.MigrateAsync("fd:save", ct);
                 await WaitForMigrationAsync(machine, ct);
-                RandomAccess.FlushToDisk(file);
+                file.Flush(flushToDisk: true);
             }
 
             File.Move(temporary, step.Path, overwrite: true);
@@ -194,12 +232,30 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         catch
         {
             File.Delete(temporary);
-            if (wasRunning && machines.Find(step.MachineId) is not null)
-                await machine.Qmp.ContAsync(CancellationToken.None);
+            if (machines.Find(step.MachineId) is not null)
+            {
+                await EndMigrationAsync(machine, CancellationToken.None);
+                if (wasRunning)
+                    await machine.Qmp.ContAsync(CancellationToken.None);
+            }
+
             throw;
         }
 
         await machine.EndAsync(MachineEnd.Saved, ct);
+        return true;
+    }
+
+    /// <summary>Ends a saving that was cut, of this portal or of one before it.</summary>
+    private static async Task EndMigrationAsync(MachineSupervisor machine, CancellationToken ct)
+    {
+        for (var i = 0; i < 200; i++)
+        {
+            if ((await machine.Qmp.QueryMigrateAsync(ct)).Status is not ("setup" or "active" or "cancelling" or "device" or "pre-switchover" or "wait-unplug"))
+                return;
+            await machine.Qmp.MigrateCancelAsync(ct);
+            await Task.Delay(50, ct);
+        }
     }
 
     private static async Task RestoreAsync(MachineSupervisor machine, string path, CancellationToken ct)
@@ -231,9 +287,14 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
     {
         var machine = machines.Get(id);
         if (path is null)
+        {
             await machine.Qmp.EjectAsync(Qemu.DiskNames.Device(disk), ct);
-        else
-            await machine.Qmp.ChangeMediumAsync(Qemu.DiskNames.Device(disk), path, ct);
+            return;
+        }
+
+        // QEMU sees only the files that were there at its start, so the medium comes as an open file.
+        await using var file = LinuxFiles.OpenRegular(path);
+        await machine.Qmp.ChangeMediumAsync(Qemu.DiskNames.Device(disk), await machine.Qmp.AddFdAsync(file.SafeFileHandle, ct), ct);
     }
 
     private bool Discard(Guid id)
@@ -242,7 +303,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             throw new HostException(HostError.WrongState, "The machine runs: end it first.");
         var paths = MachinePaths.For(folders, id);
         var there = Directory.Exists(paths.StateDirectory);
-        RunningMachines.RemoveRun(paths);
+        machines.RemoveRun(id, paths);
         if (there)
             Directory.Delete(paths.StateDirectory, recursive: true);
         machines.Forget(id);

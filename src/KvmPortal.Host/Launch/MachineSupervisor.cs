@@ -10,6 +10,8 @@ namespace KvmPortal.Host.Launch;
 ///  events ► STOP/RESUME/… ► query-status ► MachineStateChanged
 ///         ► SHUTDOWN by the guest ► quit ► process gone ► MachineEnded(GuestPowerOff)
 ///  connection lost ► process gone ► MachineEnded(Crashed | HostSignal | Quit | Saved)
+///                  └ process lives ► unresponsive ► tried again, ever more slowly
+///  a command unanswered ► unresponsive ► asked again until it answers
 /// </code>
 /// </summary>
 internal sealed class MachineSupervisor : IAsyncDisposable
@@ -18,19 +20,24 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     private readonly Action<HostEvent> tell;
     private readonly MachinePaths paths;
     private readonly QemuProcess process;
+    private readonly Action removeRun;
     private readonly TaskCompletionSource gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<string, DateTimeOffset> lastNotices = [];
     private volatile bool detaching;
+    private volatile QmpClient? qmp;
+    private int pulsing;
     private MachineEnd? expected;
 
-    public MachineSupervisor(RunRecord run, QemuProcess process, QmpClient qmp, SerialConsole? serial, MachinePaths paths, TimeProvider time, Action<HostEvent> tell)
+    /// <param name="removeRun">Removes what the run leaves on the host; called when the process is gone and before its end is told.</param>
+    public MachineSupervisor(RunRecord run, QemuProcess process, MachinePaths paths, TimeProvider time, Action<HostEvent> tell, Action removeRun)
     {
-        (Run, this.process, Qmp, Serial, this.paths, this.time, this.tell) = (run, process, qmp, serial, paths, time, tell);
+        (Run, this.process, this.paths, this.time, this.tell, this.removeRun) = (run, process, paths, time, tell, removeRun);
     }
 
     public RunRecord Run { get; }
-    public QmpClient Qmp { get; }
-    public SerialConsole? Serial { get; }
+    /// <summary>Throws Timeout while QEMU cannot be reached.</summary>
+    public QmpClient Qmp => qmp ?? throw new HostException(HostError.Timeout, "QEMU does not answer on its control connection.") { Hint = "Wait until it answers again, or stop the machine." };
+    public SerialConsole? Serial { get; private set; }
     public Guid Id => Run.Spec.Id;
     public int Pid => process.Pid;
 
@@ -43,12 +50,63 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     /// <summary>Completes when the process is gone and its end has been told.</summary>
     public Task Gone => gone.Task;
 
-    /// <summary>Reads the state once, then follows the events.</summary>
-    public async Task BeginAsync(CancellationToken ct)
+    /// <summary>Takes over the connection, reads the state once, then follows the events. Throws what QEMU answers; nothing is followed then.</summary>
+    public async Task BeginAsync(QmpClient connection, CancellationToken ct)
     {
-        State = RunStateOf((await Qmp.QueryStatusAsync(ct)).Status);
-        VcpuThreads = [.. (await Qmp.QueryCpusFastAsync(ct)).OrderBy(c => c.CpuIndex).Select(c => c.ThreadId)];
+        await TakeAsync(connection, ct);
         _ = FollowAsync();
+        _ = WatchTpmAsync();
+    }
+
+    /// <summary>Its process lives but does not answer: that is said, and it is tried again until it does.</summary>
+    public void BeginUnreached(string reason)
+    {
+        State = MachineRunState.Unresponsive;
+        UnreachedReason = reason;
+        _ = FollowAsync();
+    }
+
+    /// <summary>Why it could not be reached when it was found.</summary>
+    public string? UnreachedReason { get; private set; }
+
+    /// <summary>A machine lives on without its TPM, but the guest's keys are out of reach: that is said.</summary>
+    private async Task WatchTpmAsync()
+    {
+        if (Run.TpmPid is not { } pid || QemuProcess.Find(pid, Run.TpmStartTicks) is not { } tpm)
+            return;
+        // No child of ours after a restart, and nobody tells: a look now and then.
+        while (!detaching && !gone.Task.IsCompleted && !tpm.HasEnded)
+            await Task.WhenAny(gone.Task, Task.Delay(TimeSpan.FromSeconds(5), time));
+        // It also ends with QEMU.
+        if (!detaching && !await WaitGoneAsync(TimeSpan.FromSeconds(2), CancellationToken.None))
+            Notice("tpm-lost", "The machine's software TPM has ended: keys that the guest keeps there are out of reach until the next start.", warning: true);
+    }
+
+    private async Task TakeAsync(QmpClient connection, CancellationToken ct)
+    {
+        var state = RunStateOf((await connection.QueryStatusAsync(ct)).Status);
+        VcpuThreads = [.. (await connection.QueryCpusFastAsync(ct)).OrderBy(c => c.CpuIndex).Select(c => c.ThreadId)];
+        if (Run.Spec.Serial && Serial is null)
+            Serial = await SerialConsole.AttachAsync(paths.SerialSocket, process.Pid, ct);
+        connection.Unanswered = () => _ = PulseAsync(connection);
+        qmp = connection;
+        State = state;
+    }
+
+    /// <summary>A guest that powered off while nobody listened sent its event to nobody; QEMU still waits (`-no-shutdown`) to be ended.</summary>
+    public async Task FinishPowerOffAsync()
+    {
+        if (State != MachineRunState.ShutDown)
+            return;
+        expected ??= MachineEnd.GuestPowerOff;
+        try
+        {
+            await Qmp.QuitAsync(CancellationToken.None);
+        }
+        catch (HostException)
+        {
+            // It is gone already, or hangs: the loop says which.
+        }
     }
 
     /// <summary>Says beforehand how the coming end is meant.</summary>
@@ -108,39 +166,118 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         detaching = true;
-        await Qmp.DisposeAsync();
+        if (qmp is { } connection)
+            await connection.DisposeAsync();
         if (Serial is not null)
             await Serial.DisposeAsync();
     }
 
     private async Task FollowAsync()
     {
-        await foreach (var happened in Qmp.Events.ReadAllAsync())
+        while (!detaching && (qmp is not null || await ReachAsync()))
         {
-            try
+            await foreach (var happened in Qmp.Events.ReadAllAsync())
             {
-                await HandleAsync(happened);
+                try
+                {
+                    await HandleAsync(happened);
+                }
+                catch (HostException)
+                {
+                    // It ended while it was asked, or hangs; what follows says which.
+                }
             }
-            catch (HostException)
-            {
-                // It ended while it was asked; the end below says how.
-            }
+
+            if (detaching || await process.WaitForEndAsync(TimeSpan.FromSeconds(3), CancellationToken.None))
+                break;
+            // A connection can also be lost while QEMU lives (it hangs, or talked rubbish): then it is unresponsive, not ended.
+            await Qmp.DisposeAsync();
+            qmp = null;
+            Become(MachineRunState.Unresponsive, "QEMU's control connection is lost, but it has not ended.");
         }
 
         if (detaching)
             return;
-        // A QMP connection can also be lost while QEMU lives (it hangs, or closed us for rubbish): then it is unresponsive, not ended.
-        if (!await process.WaitForEndAsync(TimeSpan.FromSeconds(3), CancellationToken.None))
-        {
-            Become(MachineRunState.Unresponsive, "QEMU closed its control connection but has not ended.");
-            await process.WaitForEndAsync(Timeout.InfiniteTimeSpan, CancellationToken.None);
-        }
-
         if (Serial is not null)
             await Serial.DisposeAsync();
         if (!detaching)
+        {
+            // Before anybody hears of the end: a start that follows at once uses the same folder.
+            RemoveRun();
             tell(Ended());
+        }
+
         gone.TrySetResult();
+    }
+
+    private void RemoveRun()
+    {
+        try
+        {
+            removeRun();
+        }
+        catch (IOException e)
+        {
+            Notice("run-folder-left", $"The run folder could not be removed: {e.Message}", warning: true);
+        }
+    }
+
+    /// <summary>Tries to reach a process that lives; false when it has ended instead.</summary>
+    private async Task<bool> ReachAsync()
+    {
+        for (var pause = 1; !detaching; pause = Math.Min(10, pause * 2))
+        {
+            if (await process.WaitForEndAsync(TimeSpan.FromSeconds(pause), CancellationToken.None))
+                return false;
+            QmpClient? connection = null;
+            try
+            {
+                connection = await QmpClient.ConnectAsync(paths.QmpSocket, process.Pid, CancellationToken.None);
+                if ((await connection.QueryUuidAsync(CancellationToken.None)).Uuid != Id)
+                    throw new HostException(HostError.WrongState, "Another machine answers on its control socket.");
+                var before = State;
+                await TakeAsync(connection, CancellationToken.None);
+                (var now, State) = (State, before);
+                Become(now, "It answers again.");
+                await FinishPowerOffAsync();
+                return true;
+            }
+            catch (Exception e) when (e is HostException or System.Net.Sockets.SocketException)
+            {
+                if (connection is not null)
+                    await connection.DisposeAsync();
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>A command went unanswered: it is asked for its state until it answers or the connection ends.</summary>
+    private async Task PulseAsync(QmpClient connection)
+    {
+        if (Interlocked.Exchange(ref pulsing, 1) != 0)
+            return;
+        try
+        {
+            Become(MachineRunState.Unresponsive, "QEMU does not answer its control connection.");
+            while (!detaching && !connection.Ended.IsCancellationRequested)
+            {
+                try
+                {
+                    var now = RunStateOf((await connection.QueryStatusAsync(CancellationToken.None)).Status);
+                    Become(now, "It answers again.");
+                    return;
+                }
+                catch (HostException)
+                {
+                    await Task.Delay(TimeSpan.FromSeconds(1), time);
+                }
+            }
+        }
+        finally
+        {
+            Interlocked.Exchange(ref pulsing, 0);
+        }
     }
 
     private async Task HandleAsync(QmpEvent happened)

@@ -22,14 +22,11 @@ internal sealed class QemuProcess
     /// <summary>Start time in clock ticks since boot (/proc/PID/stat field 22): with the pid it names one process for ever.</summary>
     public long StartTicks { get; }
 
-    /// <summary>Spawns without a shell's interpretation of any argument: the script is fixed, the arguments are positional.</summary>
-    /// <param name="argv">Program first.</param>
-    /// <param name="output">File that takes stdout and stderr.</param>
-    public static QemuProcess Spawn(IReadOnlyList<string> argv, string output)
+    /// <summary>Spawns with a clean environment, in the root folder. The program is to take care of its own stdio (see <see cref="Launcher"/>).</summary>
+    /// <param name="command">Program first.</param>
+    public static QemuProcess Spawn(IReadOnlyList<string> command)
     {
-        var info = new ProcessStartInfo("/bin/sh") { UseShellExecute = false, WorkingDirectory = "/" };
-        foreach (var argument in (string[])["-c", "umask 077; exec setsid \"$@\" </dev/null >\"$0\" 2>&1", output, .. argv])
-            info.ArgumentList.Add(argument);
+        var info = new ProcessStartInfo(command[0], command.Skip(1)) { UseShellExecute = false, WorkingDirectory = "/" };
         info.Environment.Clear();
         info.Environment["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         info.Environment["LC_ALL"] = "C";
@@ -39,6 +36,17 @@ internal sealed class QemuProcess
 
     /// <summary>A process that runs already; null when there is none of that pid and start time.</summary>
     public static QemuProcess? Find(int pid, long startTicks) => ReadStartTicks(pid) == startTicks ? new QemuProcess(pid, startTicks, null) : null;
+
+    /// <summary>Running processes one of whose arguments fits. For rare occasions: it reads every command line.</summary>
+    public static List<QemuProcess> WithArgument(Func<string, bool> fits)
+    {
+        var found = new List<QemuProcess>();
+        foreach (var folder in Directory.EnumerateDirectories("/proc"))
+            if (int.TryParse(Path.GetFileName(folder), CultureInfo.InvariantCulture, out var pid) && pid != Environment.ProcessId
+                && Linux.HostPaths.Read(Path.Combine(folder, "cmdline")) is { } line && line.Split('\0').Any(fits) && ReadStartTicks(pid) is { } ticks)
+                found.Add(new QemuProcess(pid, ticks, null));
+        return found;
+    }
 
     public bool HasEnded => child is not null ? child.HasExited : ReadStartTicks(Pid) != StartTicks;
 

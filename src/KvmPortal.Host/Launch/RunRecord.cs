@@ -7,6 +7,11 @@ namespace KvmPortal.Host.Launch;
 /// <summary>Written beside the sockets at launch, so that a restarted portal knows what it finds: which process, since when, with which spec.</summary>
 internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTimeOffset StartedAt, MachineSpec Spec)
 {
+    public ConfinementReport? Confinement { get; init; }
+    /// <summary>The software TPM's process; null for a machine without one.</summary>
+    public int? TpmPid { get; init; }
+    public long TpmStartTicks { get; init; }
+
     private static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };
 
     public void Write(string path)

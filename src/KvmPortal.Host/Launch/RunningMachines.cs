@@ -10,9 +10,10 @@ using Microsoft.Extensions.Logging;
 namespace KvmPortal.Host.Launch;
 
 /// <summary>The machines that run on this host: launched by us, or found again after a restart of the portal. Tells every watcher what happens.</summary>
-internal sealed class RunningMachines(HostFolders folders, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class RunningMachines(HostFolders folders, MachineLauncher launcher, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     private const int WatcherCapacity = 8192;
+    private static readonly TimeSpan FirstContact = TimeSpan.FromSeconds(3);
     private readonly ConcurrentDictionary<Guid, MachineSupervisor> machines = new();
     private readonly ConcurrentDictionary<Guid, SerialConsole> consoles = new();
     private readonly ConcurrentDictionary<Watcher, byte> watchers = new();
@@ -32,67 +33,106 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     public MachineSupervisor Get(Guid id) => Find(id) ?? throw new HostException(HostError.NotRunning, "The machine does not run on this host.");
 
     /// <summary>Serial console of the current run, or of the last one.</summary>
-    public SerialConsole? Console(Guid id) => consoles.GetValueOrDefault(id);
+    public SerialConsole? Console(Guid id) => Find(id)?.Serial ?? consoles.GetValueOrDefault(id);
 
     /// <summary>Starts QEMU with its CPUs stopped. A failure leaves nothing behind and carries QEMU's words.</summary>
     public async Task<MachineSupervisor> LaunchAsync(MachineSpec spec, IReadOnlyList<string> argv, string bootId, CancellationToken ct)
     {
         var paths = MachinePaths.For(folders, spec.Id);
-        MakePrivate(paths.RunDirectory);
+        MakePrivate(folders.Run);
         MakePrivate(paths.StateDirectory);
         await RequireNobodyRunsAsync(spec.Id, paths, ct);
-        RemoveSockets(paths);
-        QemuProcess? tpm = null, process = null;
+        RemoveRun(spec.Id, paths);
+        LaunchedProcesses? processes = null;
         try
         {
-            if (spec.Tpm)
-                tpm = await SoftwareTpm.StartAsync(paths, ct);
-            process = QemuProcess.Spawn(argv, paths.StderrFile);
-            var run = new RunRecord(process.Pid, process.StartTicks, bootId, time.GetUtcNow(), spec);
-            run.Write(paths.SpecFile);
+            // Pid 0 says that a start is under way: should the portal die before the pid is known, what it started is found and ended.
+            var run = new RunRecord(0, 0, bootId, time.GetUtcNow(), spec);
+            run.Write(paths.RecordFile);
+            await launcher.StartAsync(spec, argv, paths, begun => processes = begun, ct);
+            var process = processes!.Qemu;
+            run = run with { Pid = process.Pid, StartTicks = process.StartTicks, TpmPid = processes.Tpm?.Pid, TpmStartTicks = processes.Tpm?.StartTicks ?? 0 };
+            run.Write(paths.RecordFile);
             var qmp = await ConnectAsync(process, paths, ct);
+            run = run with { Confinement = launcher.Inspect(spec, paths, processes) };
+            run.Write(paths.RecordFile);
             return await AdoptAsync(run, process, qmp, paths, ct);
         }
         catch (Exception e)
         {
-            var code = await KillAsync(process);
-            await KillAsync(tpm);
+            var code = await KillAsync(processes?.Qemu);
+            await KillAsync(processes?.Tpm);
             var tail = StderrTail.Read(paths.StderrFile);
-            RemoveRun(paths);
-            if (e is OperationCanceledException)
+            RemoveRun(spec.Id, paths);
+            if (e is OperationCanceledException or HostException { Error: HostError.NotAllowed })
                 throw;
             throw new HostException(HostError.LaunchFailed, tail.Count > 0 ? $"QEMU did not start: {Plain(tail[^1])}" : e is HostException ? e.Message : "QEMU did not start.", e) { ExitCode = code, StderrTail = tail };
         }
     }
 
-    /// <summary>Finds machines that ran while no portal watched; cleans up after those that ended meanwhile.</summary>
-    public async Task FindAsync(string bootId, CancellationToken ct)
+    /// <summary>
+    /// Finds machines that ran while no portal watched, all at once, so that one that hangs delays no other; cleans up after those that ended meanwhile and after
+    /// starts that were cut.
+    /// </summary>
+    public Task FindAsync(string bootId, CancellationToken ct)
     {
         if (!Directory.Exists(folders.Run))
-            return;
-        foreach (var folder in Directory.EnumerateDirectories(folders.Run))
-        {
-            if (!Guid.TryParseExact(Path.GetFileName(folder), "N", out var id) || machines.ContainsKey(id))
-                continue;
-            var paths = MachinePaths.For(folders, id);
-            var run = RunRecord.Read(paths.SpecFile);
-            if (run is null || run.BootId != bootId || QemuProcess.Find(run.Pid, run.StartTicks) is not { } process)
-            {
-                RemoveRun(paths);
-                continue;
-            }
+            return Task.CompletedTask;
+        var ids = Directory.EnumerateFileSystemEntries(folders.Run).Select(e => Path.GetFileName(e).Split('.')[0]).Distinct()
+            .Select(name => Guid.TryParseExact(name, "N", out var id) ? id : (Guid?)null).OfType<Guid>().Where(id => !machines.ContainsKey(id)).ToList();
+        return Task.WhenAll(ids.Select(id => FindAsync(id, bootId, ct)));
+    }
 
-            try
-            {
-                var qmp = await QmpClient.ConnectAsync(paths.QmpSocket, ct);
-                if ((await qmp.QueryUuidAsync(ct)).Uuid != id)
-                    throw new HostException(HostError.WrongState, "Another machine answers on its control socket.");
-                await AdoptAsync(run, process, qmp, paths, ct);
-            }
-            catch (Exception e) when (e is HostException or SocketException)
-            {
-                logger.LogWarning(e, "Machine {Machine} (pid {Pid}) runs but cannot be taken over.", id, run.Pid);
-            }
+    private async Task FindAsync(Guid id, string bootId, CancellationToken ct)
+    {
+        await Task.Yield();
+        var paths = MachinePaths.For(folders, id);
+        var run = RunRecord.Read(paths.RecordFile);
+        if (run is null || run.Pid == 0)
+        {
+            await EndCutStartAsync(paths, ct);
+            RemoveRun(id, paths);
+            return;
+        }
+
+        if (run.BootId != bootId || QemuProcess.Find(run.Pid, run.StartTicks) is not { } process)
+        {
+            RemoveRun(id, paths);
+            return;
+        }
+
+        QmpClient? qmp = null;
+        try
+        {
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(ct);
+            patience.CancelAfter(FirstContact);
+            qmp = await QmpClient.ConnectAsync(paths.QmpSocket, process.Pid, patience.Token);
+            if ((await qmp.QueryUuidAsync(patience.Token)).Uuid != id)
+                throw new HostException(HostError.WrongState, "Another machine answers on its control socket.");
+            await AdoptAsync(run, process, qmp, paths, patience.Token);
+        }
+        catch (Exception e) when (e is HostException or SocketException || (e is OperationCanceledException && !ct.IsCancellationRequested))
+        {
+            if (qmp is not null)
+                await qmp.DisposeAsync();
+            logger.LogWarning(e, "Machine {Machine} (pid {Pid}) runs but cannot be reached.", id, run.Pid);
+            var machine = new MachineSupervisor(run, process, paths, time, Tell, () => RemoveRun(id, paths));
+            machine.BeginUnreached(e is HostException ? e.Message : "Its control socket does not answer.");
+            Register(machine);
+        }
+    }
+
+    /// <summary>
+    /// A portal died between the spawn and the record of it: the process has never run its CPUs (that is asked for after the record), so it is ended. It is known
+    /// by the paths on its command line, which no other process has.
+    /// </summary>
+    private async Task EndCutStartAsync(MachinePaths paths, CancellationToken ct)
+    {
+        foreach (var process in QemuProcess.WithArgument(argument => argument == paths.PidFile || argument.Contains(paths.TpmSocket, StringComparison.Ordinal)))
+        {
+            logger.LogWarning("Process {Pid} is what a cut start left; it is ended.", process.Pid);
+            process.Signal(PosixSignalNumber.Kill);
+            await process.WaitForEndAsync(TimeSpan.FromSeconds(5), ct);
         }
     }
 
@@ -129,10 +169,12 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     }
 
     /// <summary>Removes what a run leaves outside the state folder.</summary>
-    public static void RemoveRun(MachinePaths paths)
+    public void RemoveRun(Guid id, MachinePaths paths)
     {
         if (Directory.Exists(paths.RunDirectory))
             Directory.Delete(paths.RunDirectory, recursive: true);
+        launcher.CleanUp(id, paths);
+        File.Delete(paths.RecordFile);
     }
 
     /// <summary>Forgets the console of the last run.</summary>
@@ -148,44 +190,40 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
 
     private async Task<MachineSupervisor> AdoptAsync(RunRecord run, QemuProcess process, QmpClient qmp, MachinePaths paths, CancellationToken ct)
     {
-        SerialConsole? serial = null;
+        var machine = new MachineSupervisor(run, process, paths, time, Tell, () => RemoveRun(run.Spec.Id, paths));
         try
         {
-            serial = run.Spec.Serial ? await SerialConsole.AttachAsync(paths.SerialSocket, ct) : null;
-            var machine = new MachineSupervisor(run, process, qmp, serial, paths, time, Tell);
-            await machine.BeginAsync(ct);
-            if (serial is not null)
-                consoles[run.Spec.Id] = serial;
-            lock (telling)
-            {
-                machines[run.Spec.Id] = machine;
-                Tell(Observed(machine));
-            }
-
-            _ = CleanUpAsync(machine, paths);
-            return machine;
+            await machine.BeginAsync(qmp, ct);
         }
         catch
         {
+            await machine.DisposeAsync();
             await qmp.DisposeAsync();
-            if (serial is not null)
-                await serial.DisposeAsync();
             throw;
         }
+
+        Register(machine);
+        await machine.FinishPowerOffAsync();
+        return machine;
     }
 
-    private async Task CleanUpAsync(MachineSupervisor machine, MachinePaths paths)
+    private void Register(MachineSupervisor machine)
+    {
+        lock (telling)
+        {
+            machines[machine.Id] = machine;
+            Tell(Observed(machine));
+        }
+
+        _ = CleanUpAsync(machine);
+    }
+
+    private async Task CleanUpAsync(MachineSupervisor machine)
     {
         await machine.Gone;
+        if (machine.Serial is { } serial)
+            consoles[machine.Id] = serial;
         await machine.DisposeAsync();
-        try
-        {
-            RemoveRun(paths);
-        }
-        catch (IOException e)
-        {
-            logger.LogWarning(e, "The run folder {Folder} could not be removed.", paths.RunDirectory);
-        }
     }
 
     private void Tell(HostEvent happened)
@@ -210,6 +248,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
         MachineId = m.Id,
         State = m.State,
         Pid = m.Pid,
+        Reason = m.UnreachedReason,
         Accelerator = m.Run.Spec.Accelerator,
         StartedAt = m.Run.StartedAt,
     };
@@ -226,7 +265,7 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
             {
                 try
                 {
-                    return await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+                    return await QmpClient.ConnectAsync(paths.QmpSocket, process.Pid, ct);
                 }
                 catch (SocketException)
                 {
@@ -243,16 +282,10 @@ internal sealed class RunningMachines(HostFolders folders, TimeProvider time, IL
     /// <summary>A live process of this id is never started over: the record names it by pid and start time.</summary>
     private static async Task RequireNobodyRunsAsync(Guid id, MachinePaths paths, CancellationToken ct)
     {
-        if (RunRecord.Read(paths.SpecFile) is not { } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
+        if (RunRecord.Read(paths.RecordFile) is not { Pid: > 0 } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
             return;
         if (!await process.WaitForEndAsync(TimeSpan.FromSeconds(2), ct))
             throw new HostException(HostError.WrongState, $"A QEMU of this machine still runs (pid {old.Pid}) but is not under control.") { Hint = $"Look at process {old.Pid} ({id}) and end it, or restart the portal so that it is taken over." };
-    }
-
-    private static void RemoveSockets(MachinePaths paths)
-    {
-        foreach (var file in (string[])[paths.QmpSocket, paths.SerialSocket, paths.VncSocket, paths.GuestAgentSocket, paths.TpmSocket, paths.PidFile, paths.SpecFile])
-            File.Delete(file);
     }
 
     private static void MakePrivate(string folder) => Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);

@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
+using KvmPortal.Host.Consoles;
 using KvmPortal.Host.Contract;
 using Microsoft.Win32.SafeHandles;
 
@@ -40,6 +41,9 @@ internal sealed class QmpClient : IAsyncDisposable
     /// <summary>Events in order; completes when the peer is gone.</summary>
     public ChannelReader<QmpEvent> Events => events.Reader;
 
+    /// <summary>Raised when the peer did not answer a command in time: it hangs, or is very busy.</summary>
+    public Action? Unanswered { get; set; }
+
     /// <summary>Cancelled when the peer is gone.</summary>
     public CancellationToken Ended => ended.Token;
 
@@ -69,12 +73,11 @@ internal sealed class QmpClient : IAsyncDisposable
         }
     }
 
-    public static async Task<QmpClient> ConnectAsync(string path, CancellationToken ct)
+    public static async Task<QmpClient> ConnectAsync(string path, int? pid, CancellationToken ct)
     {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var socket = await UnixStream.OpenAsync(path, pid, ct);
         try
         {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), ct);
             return await OpenAsync(new NetworkStream(socket, ownsSocket: true), socket, ct);
         }
         catch
@@ -103,6 +106,8 @@ internal sealed class QmpClient : IAsyncDisposable
         }
         catch (OperationCanceledException e) when (!ct.IsCancellationRequested)
         {
+            if (!ended.IsCancellationRequested)
+                Unanswered?.Invoke();
             throw ended.IsCancellationRequested
                 ? new HostException(HostError.NotRunning, $"QEMU ended while it was asked to {command}.", e)
                 : new HostException(HostError.Timeout, $"QEMU did not answer {command} within {timeout.TotalSeconds:0.#} s.", e);

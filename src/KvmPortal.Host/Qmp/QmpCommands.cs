@@ -72,6 +72,10 @@ internal static class QmpCommands
     public static Task ChangeMediumAsync(this QmpClient qmp, string device, string filename, CancellationToken ct) =>
         qmp.ExecuteAsync("blockdev-change-medium", new { Id = device, Filename = filename, Format = "raw", ReadOnlyMode = "read-only", Force = true }, Quick, ct);
 
+    /// <summary>Hands a file to QEMU that it cannot reach by a path; it is then called `/dev/fdset/N`.</summary>
+    public static async Task<string> AddFdAsync(this QmpClient qmp, SafeFileHandle handle, CancellationToken ct) =>
+        $"/dev/fdset/{(await qmp.ExecuteAsync("add-fd", new { Opaque = "medium" }, Quick, ct, handle)).GetProperty("fdset-id").GetInt64()}";
+
     public static Task GetFdAsync(this QmpClient qmp, string name, SafeFileHandle handle, CancellationToken ct) => qmp.ExecuteAsync("getfd", new { Fdname = name }, Quick, ct, handle);
 
     public static Task MigrateEventsAsync(this QmpClient qmp, CancellationToken ct) =>

@@ -1,4 +1,5 @@
 using KvmPortal.Host.Launch;
+using KvmPortal.Host.Linux;
 using KvmPortal.Host.Qemu;
 using KvmPortal.Host.Qmp;
 using KvmPortal.Host.Tests.Golden;
@@ -24,12 +25,14 @@ public sealed class RealQemuTests
             // Written for another QEMU: the shape must still do here, with this QEMU's own machine type.
             spec = spec with { MachineType = qemu.Q35Machine! };
         var paths = MachinePaths.For(scratch.Folders, spec.Id);
+        spec = spec with { Confinement = new() { Uid = 64_900 } };
+        var launcher = new MachineLauncher(scratch.Folders, new HostPaths(), new HostOptions { DataRoot = folder.Path, RunRoot = scratch.Folders.Run }, TimeProvider.System);
         QemuProcess? tpm = null, process = null;
         try
         {
-            if (spec.Tpm)
-                tpm = await SoftwareTpm.StartAsync(paths, ct);
-            process = QemuProcess.Spawn(QemuCommandLine.Build(spec, scratch.Facts(4), qemu), paths.StderrFile);
+            LaunchedProcesses? processes = null;
+            await launcher.StartAsync(spec, QemuCommandLine.Build(spec, scratch.Facts(4), qemu), paths, begun => (processes, tpm) = (begun, begun.Tpm), ct);
+            process = processes!.Qemu;
             await using (var qmp = await ConnectAsync(process, paths, ct))
             {
                 Assert.Equal(spec.RestoreFrom is null ? "prelaunch" : "inmigrate", (await qmp.QueryStatusAsync(ct)).Status);
@@ -38,6 +41,7 @@ public sealed class RealQemuTests
                 Assert.Equal(spec.Cpu.Count, (await qmp.QueryCpusFastAsync(ct)).Count);
                 await AssertDisksAsync(qmp, spec, ct);
                 await AssertNodesAsync(qmp, spec, ct);
+                Assert.DoesNotContain(launcher.Inspect(spec, paths, processes).Measures, m => m.State == Contract.MeasureState.Failed);
                 await QuitAsync(qmp, ct);
             }
 
@@ -116,7 +120,7 @@ public sealed class RealQemuTests
             try
             {
                 if (File.Exists(paths.QmpSocket))
-                    return await QmpClient.ConnectAsync(paths.QmpSocket, ct);
+                    return await QmpClient.ConnectAsync(paths.QmpSocket, process.Pid, ct);
             }
             catch (System.Net.Sockets.SocketException) when (i < 4000 && !process.HasEnded)
             {

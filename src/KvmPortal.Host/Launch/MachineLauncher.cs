@@ -1,0 +1,197 @@
+using KvmPortal.Host.Contract;
+using KvmPortal.Host.Linux;
+
+namespace KvmPortal.Host.Launch;
+
+/// <summary>The processes of one start, and what was read back about their confinement.</summary>
+internal sealed record LaunchedProcesses(QemuProcess Qemu, QemuProcess? Tpm);
+
+/// <summary>
+/// Starts QEMU and its companions so that a guest that breaks out of QEMU gains nothing: a user of its own, no capability, a view of just its own files, its
+/// own control group. What this host cannot give is left out with the reason, and everything is read back (see <see cref="ConfinementReader"/>).
+/// </summary>
+internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostOptions options, TimeProvider time)
+{
+    private readonly Launcher launcher = new();
+    private readonly ConfinementReader reader = new(host);
+    private readonly ControlGroups groups = new(host, Path.GetFileName(options.RunRoot));
+    private readonly Lazy<string?> ioDevice = new(() => BlockDevices.Below(host, folders.Disks));
+
+    /// <summary>How this machine can be confined on this host.</summary>
+    private sealed record Plan(int? Uid, IReadOnlyList<int> Groups, bool View, bool HostNetwork, IReadOnlyDictionary<string, string> Skipped);
+
+    /// <summary>Starts swtpm, if the machine has a TPM, and QEMU. Throws LaunchFailed; what was started is then still to be ended by the caller.</summary>
+    public async Task StartAsync(MachineSpec spec, IReadOnlyList<string> argv, MachinePaths at, Action<LaunchedProcesses> started, CancellationToken ct)
+    {
+        var plan = Decide(spec, at);
+        GiveFiles(spec, at, plan.Uid);
+        groups.Prepare(spec, ioDevice.Value);
+        QemuProcess? tpm = null;
+        if (spec.Tpm)
+        {
+            var view = plan.View ? new MountView(at.TpmViewDirectory) : null;
+            view?.Bind(at.RunDirectory, writable: true);
+            view?.Bind(at.TpmState, writable: true);
+            view?.Complete();
+            tpm = Launcher.Spawn(new ConfinedCommand { Argv = SoftwareTpm.Argv(at), Output = at.TpmLog, Uid = plan.Uid, View = view, HostNetwork = false });
+            started(new LaunchedProcesses(tpm, tpm));
+            groups.Join(spec.Id, tpm.Pid);
+            await SoftwareTpm.WaitAsync(tpm, at, ct);
+        }
+
+        var qemu = Launcher.Spawn(new ConfinedCommand
+        {
+            Argv = argv,
+            Output = at.StderrFile,
+            Uid = plan.Uid,
+            Groups = plan.Groups,
+            View = plan.View ? ViewOf(spec, at, argv[0]) : null,
+            HostNetwork = plan.HostNetwork,
+        });
+        groups.Join(spec.Id, qemu.Pid);
+        started(new LaunchedProcesses(qemu, tpm));
+    }
+
+    /// <summary>Reads back what is in force. Throws LaunchFailed when a measure that the settings require is not.</summary>
+    public ConfinementReport Inspect(MachineSpec spec, MachinePaths at, LaunchedProcesses processes)
+    {
+        var plan = Decide(spec, at);
+        var own = OwnFiles(spec, at).Select(f => f.Path).Concat([at.RunDirectory, at.StderrFile]).ToList();
+        List<Measure> measures =
+        [
+            .. reader.Read(processes.Qemu.Pid, plan.Uid, at.RunDirectory, plan.Skipped, own),
+            processes.Tpm is { } tpm ? reader.Companion("swtpm", tpm.Pid, plan.Uid) : new Measure(Measures.Companions, MeasureState.Skipped, "The machine has no companion process."),
+            .. groups.Read(spec, processes.Qemu.Pid, ioDevice.Value),
+        ];
+        var report = new ConfinementReport(time.GetUtcNow(), "own", measures);
+        var missing = measures.Where(m => m.State != MeasureState.InForce && options.RequiredMeasures.Contains(m.Name)).ToList();
+        if (missing.Count > 0)
+            throw new HostException(HostError.NotAllowed, $"The machine is not confined as the settings require: {string.Join("; ", missing.Select(m => $"{m.Name}: {m.Evidence}"))}.")
+            {
+                Hint = "Give the host what is missing, or take the measure out of the setting Host:RequiredMeasures.",
+            };
+        return report;
+    }
+
+    /// <summary>Removes what a start made outside the machine's own folders.</summary>
+    public void CleanUp(Guid id, MachinePaths at)
+    {
+        MountView.Remove(at.ViewDirectory);
+        MountView.Remove(at.TpmViewDirectory);
+        groups.Remove(id);
+    }
+
+    private Plan Decide(MachineSpec spec, MachinePaths at)
+    {
+        var skipped = new Dictionary<string, string>();
+        var uid = spec.Confinement.Uid;
+        if (!Launcher.IsRoot)
+        {
+            const string why = "The portal does not run as root, so its machines run as its own user.";
+            uid = null;
+            foreach (var measure in (string[])[Measures.Identity, Measures.Groups, Measures.Capabilities])
+                skipped[measure] = why;
+        }
+        else if (uid is null)
+            skipped[Measures.Identity] = skipped[Measures.Groups] = "No user id is reserved for this machine.";
+        var view = launcher.NoView is null;
+        if (launcher.NoView is { } noView)
+        {
+            skipped[Measures.MountView] = skipped[Measures.Namespaces] = skipped[Measures.Network] = noView;
+            if (uid is not null && BarrierOf(spec, at) is { } barrier)
+            {
+                skipped[Measures.Identity] = skipped[Measures.Groups] = $"Without a mount view of its own the machine's user cannot pass {barrier}.";
+                uid = null;
+            }
+        }
+
+        var network = spec.Nics.Any(n => n.Kind == NicKind.User);
+        if (network)
+            skipped[Measures.Network] = "User-mode networking uses the host's network.";
+        List<int> groupIds = [];
+        if (spec.Accelerator == Accelerator.Kvm && uid is { } mine)
+            (uid, groupIds) = KvmAccess(mine, skipped);
+        return new Plan(uid, groupIds, view, network || !view, skipped);
+    }
+
+    /// <summary>Whoever may open /dev/kvm by its group gets that group; where only root may, the machine runs as root without capabilities.</summary>
+    private static (int? Uid, List<int> Groups) KvmAccess(int uid, Dictionary<string, string> skipped)
+    {
+        var mode = File.GetUnixFileMode("/dev/kvm");
+        if (mode.HasFlag(UnixFileMode.OtherRead | UnixFileMode.OtherWrite))
+            return (uid, []);
+        if (mode.HasFlag(UnixFileMode.GroupRead | UnixFileMode.GroupWrite) && Images.LinuxFiles.GroupOf("/dev/kvm") is > 0 and var group)
+            return (uid, [group]);
+        skipped[Measures.Identity] = skipped[Measures.Groups] = "Only root may open /dev/kvm here. Give it the group kvm and mode 0660, as udev's rules do.";
+        return (null, []);
+    }
+
+    /// <summary>Lets strangers pass (not look into) the portal's own folders, and names the first folder above them that they cannot pass.</summary>
+    private string? BarrierOf(MachineSpec spec, MachinePaths at)
+    {
+        const UnixFileMode passable = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
+        foreach (var folder in (string[])[options.DataRoot, options.RunRoot, folders.Disks, folders.Images, folders.State, at.StateDirectory])
+            if (Directory.Exists(folder))
+                File.SetUnixFileMode(folder, passable);
+        return OwnFiles(spec, at).Select(f => f.Path).Append(at.QmpSocket).Select(Ownership.Barrier).FirstOrDefault(b => b is not null && b != at.RunDirectory);
+    }
+
+    private static void GiveFiles(MachineSpec spec, MachinePaths at, int? uid)
+    {
+        var owner = Launcher.IsRoot ? uid ?? 0 : (int?)null;
+        Ownership.GiveFolder(at.RunDirectory, owner);
+        if (spec.Tpm)
+        {
+            Ownership.GiveFolder(at.TpmState, owner);
+            if (owner is { } tpm)
+                foreach (var file in Directory.EnumerateFiles(at.TpmState))
+                    Ownership.GiveFile(file, tpm);
+        }
+
+        foreach (var (path, writable) in OwnFiles(spec, at))
+            if (!File.Exists(path))
+                continue;
+            else if (!writable)
+                Ownership.LetRead(path);
+            else if (owner is { } user)
+                Ownership.GiveFile(path, user);
+    }
+
+    /// <summary>The files that the machine works with, and whether it writes them.</summary>
+    private static IEnumerable<(string Path, bool Writable)> OwnFiles(MachineSpec spec, MachinePaths at)
+    {
+        foreach (var disk in spec.Disks)
+        {
+            if (disk.Path is { } path)
+                yield return (path, !disk.Cdrom && !disk.ReadOnly);
+            foreach (var backing in disk.Backing)
+                yield return (backing.Path, false);
+        }
+
+        if (spec.DirectBoot is { } direct)
+        {
+            yield return (direct.KernelPath, false);
+            if (direct.InitrdPath is { } initrd)
+                yield return (initrd, false);
+        }
+
+        if (spec.Firmware.Type == FirmwareType.Uefi)
+            yield return (at.FirmwareVariables, true);
+    }
+
+    private static MountView ViewOf(MachineSpec spec, MachinePaths at, string binary)
+    {
+        var view = new MountView(at.ViewDirectory);
+        if (Path.IsPathRooted(binary) && !binary.StartsWith("/usr/", StringComparison.Ordinal))
+            view.Bind(Path.GetDirectoryName(binary)!);
+        view.Bind(at.RunDirectory, writable: true);
+        foreach (var (path, writable) in OwnFiles(spec, at))
+            view.Bind(path, writable);
+        if (spec.Accelerator == Accelerator.Kvm)
+            view.Bind("/dev/kvm", writable: true, device: true);
+        if (spec.Nics.Any(n => n.Kind == NicKind.User))
+            view.BindResolver();
+        view.Complete();
+        return view;
+    }
+}
