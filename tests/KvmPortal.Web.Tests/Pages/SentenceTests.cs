@@ -20,6 +20,9 @@ public sealed partial class SentenceTests
     [GeneratedRegex(@"@\w+(\.\w+)*\.(Reason|Hint|Message|Summary|Evidence|ConnectionProblem)\b(?!\()")]
     private static partial Regex Unsaid();
 
+    [GeneratedRegex("AppendAsync\\(\"([a-z.-]+)\"")]
+    private static partial Regex Logged();
+
     /// <summary>Every member of <see cref="Say"/>, with sample values.</summary>
     public static TheoryData<string> Codes() => new(All().Keys);
 
@@ -88,6 +91,20 @@ public sealed partial class SentenceTests
         var found = Directory.GetFiles(web, "*.razor", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal))
             .SelectMany(f => Unsaid().Matches(File.ReadAllText(f)).Select(m => $"{Path.GetFileName(f)}: {m.Value}")).Where(m => !m.Contains("@Words.", StringComparison.Ordinal));
         Assert.Empty(found);
+    }
+
+    [Fact]
+    public void Every_event_that_is_logged_has_words_of_its_own_in_both_languages()
+    {
+        var source = Path.Combine(ResourceTests.Root(), "src");
+        var types = Directory.GetFiles(source, "*.cs", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal))
+            .SelectMany(f => Logged().Matches(File.ReadAllText(f)).Select(m => m.Groups[1].Value)).Where(t => t is not ("vm.state" or "vm.notice")).ToHashSet();
+        Assert.Contains("user.refused", types);
+        foreach (var culture in new[] { CultureInfo.InvariantCulture, Chinese })
+        {
+            var set = new System.Resources.ResourceManager(typeof(Text)).GetResourceSet(culture, true, false)!;
+            Assert.All(types, t => Assert.False(string.IsNullOrEmpty(set.GetString("event." + t)), $"{t} in {culture.Name}"));
+        }
     }
 
     private static Dictionary<string, Sentence> All()
