@@ -33,7 +33,12 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
         if (Volatile.Read(ref byNameBox) is { } kept)
             return kept.Items;
         var stamp = Interlocked.Read(ref changes);
-        var made = entries.Values.Select(e => e.Summary).OrderBy(s => s.Name, StringComparer.OrdinalIgnoreCase).ToImmutableArray();
+        // States change all the time, names seldom: the order is kept apart.
+        var named = Interlocked.Read(ref names);
+        var order = Volatile.Read(ref ordered) is { } known && known.Stamp == named ? known
+            : new Order(named, [.. entries.Values.OrderBy(e => e.Summary.Name, StringComparer.OrdinalIgnoreCase)]);
+        Volatile.Write(ref ordered, order);
+        var made = order.Entries.Select(e => e.Summary).ToImmutableArray();
         if (stamp == Interlocked.Read(ref changes))
             Volatile.Write(ref byNameBox, new Box(made));
         return made;
@@ -61,6 +66,7 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
                 old.Summary = summary with { Status = old.Summary.Status };
             return old;
         });
+        Interlocked.Increment(ref names);
         Touch();
         live.Publish(new VmChanged(entry.Summary));
     }
@@ -69,6 +75,7 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
     {
         if (!entries.TryRemove(id, out var entry))
             return;
+        Interlocked.Increment(ref names);
         Touch();
         live.Publish(new VmRemoved(id));
         entry.Changed.TrySetResult();
@@ -220,6 +227,10 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
     private sealed record Box(ImmutableArray<VmSummary> Items);
 
     private Box? byNameBox;
+    private sealed record Order(long Stamp, Entry[] Entries);
+
+    private Order? ordered;
+    private long names;
     private long changes;
 
     private void Touch()
