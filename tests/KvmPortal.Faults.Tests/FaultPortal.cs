@@ -52,7 +52,7 @@ internal sealed class FaultPortal : IAsyncDisposable
         var host = LinuxMachineHost.Create(new HostOptions { DataRoot = folder.Data, RunRoot = folder.Run, ImageFolders = [folder.Source], KvmProofSeconds = 1 }, TimeProvider.System,
             LoggerFactory.Create(log => log.AddProvider(new FileLog(folder.LogFile))));
         var collection = new ServiceCollection();
-        collection.AddLogging(log => log.SetMinimumLevel(LogLevel.Warning).AddProvider(new FileLog(folder.LogFile)));
+        collection.AddLogging(log => log.SetMinimumLevel(LogLevel.Warning).AddFilter("Microsoft.EntityFrameworkCore", LogLevel.Error).AddProvider(new FileLog(folder.LogFile)));
         var options = new HostOptions { DataRoot = folder.Data, RunRoot = folder.Run, ImageFolders = [folder.Source] };
         collection.AddSingleton(options);
         collection.AddEngine(new EngineOptions { DataRoot = folder.Data, ParallelJobs = 4 }, _ => new FaultyHost(host, trigger), "KvmPortal.Migrations.Sqlite");

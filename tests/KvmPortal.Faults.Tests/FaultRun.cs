@@ -6,7 +6,7 @@ namespace KvmPortal.Faults.Tests;
 
 /// <summary>What came of one fault.</summary>
 /// <param name="Reached">False when the job was over before the point came.</param>
-internal sealed record FaultResult(FaultPoint Point, bool Reached, IReadOnlyList<JobState> Ends, IReadOnlyList<Violation> Violations);
+internal sealed record FaultResult(FaultPoint Point, bool Reached, IReadOnlyList<JobState> Ends, IReadOnlyList<Violation> Violations, string Took);
 
 /// <summary>Everything that was found out about one scenario.</summary>
 internal sealed record ScenarioReport(Scenario Scenario, Trace Trace, IReadOnlyList<FaultResult> Results);
@@ -37,13 +37,15 @@ internal static class FaultRun
     public static async Task<FaultResult> RunAsync(Scenario scenario, FaultPoint point, Template template)
     {
         var folder = template.Copy();
+        var begun = Stopwatch.StartNew();
         try
         {
             var (code, words) = await VictimAsync(folder, scenario, point);
+            var lived = begun.ElapsedMilliseconds;
             if (code is not (0 or 137))
                 throw new InvalidOperationException($"{scenario} at {point}: the portal ended with {code}: {words}");
             var (ends, violations) = await RecoverAsync(scenario, folder, undisturbed: code == 0);
-            return new FaultResult(point, code == 137, ends, violations);
+            return new FaultResult(point, code == 137, ends, violations, $"{lived} + {begun.ElapsedMilliseconds - lived} ms");
         }
         finally
         {
@@ -108,7 +110,7 @@ internal static class FaultRun
     private static async Task WaitIdleAsync(FaultPortal portal)
     {
         for (var end = Environment.TickCount64 + 30_000; Environment.TickCount64 < end; await Task.Delay(20))
-            if ((await Findings.TakeAsync(portal)).Jobs.All(j => j.State is not (JobState.Queued or JobState.Running)))
+            if ((await portal.Hosts.GetAsync(FaultPortal.Ada, default)).Connected && (await Findings.TakeAsync(portal)).Jobs.All(j => j.State is not (JobState.Queued or JobState.Running)))
                 return;
     }
 
