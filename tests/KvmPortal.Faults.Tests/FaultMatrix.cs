@@ -6,7 +6,8 @@ namespace KvmPortal.Faults.Tests;
 internal static class FaultMatrix
 {
     /// <summary>Points of one class that one scenario is tried at; KVMPORTAL_FAULTS=all takes every one.</summary>
-    private const int Sample = 6;
+    private const int Sample = 3;
+    private const int Pairs = 1;
     private static readonly Lazy<Task<IReadOnlyList<ScenarioReport>>> Running = new(() => RunAsync(_ => true));
 
     public static Task<IReadOnlyList<ScenarioReport>> Reports => Running.Value;
@@ -57,15 +58,23 @@ internal static class FaultMatrix
             .. calls.Select(c => new FaultPoint(FaultClass.BeforeStep, c.Number)),
             .. Sampled(inside, seed),
             .. calls.Select(c => new FaultPoint(FaultClass.AfterStep, c.Number)),
+            .. Sampled(Twice(trace), seed, Pairs),
         ];
     }
 
-    private static IReadOnlyList<FaultPoint> Sampled(IEnumerable<FaultPoint> points, string seed)
+    /// <summary>Killed once more while it recovers.</summary>
+    private static IEnumerable<FaultPoint> Twice(Trace trace) =>
+        from first in (FaultPoint[])[.. Enumerable.Range(1, trace.Commits).Where(k => k % 2 == 0).Select(k => new FaultPoint(FaultClass.AfterCommit, k)),
+            .. trace.Calls.Select((c, i) => new FaultPoint(FaultClass.InsideStep, i + 1, c.Microseconds / 2))]
+        from second in (FaultPoint[])[new(FaultClass.AfterCommit, 1), new(FaultClass.AfterCommit, 2), new(FaultClass.AfterCommit, 4), new(FaultClass.BeforeStep, 1), new(FaultClass.AfterStep, 1)]
+        select first with { Then = second };
+
+    private static IReadOnlyList<FaultPoint> Sampled(IEnumerable<FaultPoint> points, string seed, int most = Sample)
     {
         var all = points.ToArray();
-        if (all.Length <= Sample || Environment.GetEnvironmentVariable("KVMPORTAL_FAULTS") == "all")
+        if (all.Length <= most || Environment.GetEnvironmentVariable("KVMPORTAL_FAULTS") == "all")
             return all;
         new Random(seed.Sum(c => c)).Shuffle(all);
-        return [.. all.Take(Sample).OrderBy(p => p.Number)];
+        return [.. all.Take(most).OrderBy(p => p.Number)];
     }
 }

@@ -36,6 +36,16 @@ internal static class VictimProcess
         return 0;
     }
 
+    /// <summary>The portal that recovers and is killed, too.</summary>
+    public static async Task<int> RecoverAsync(string root, FaultPoint point)
+    {
+        var trigger = new Trigger(point);
+        trigger.Arm();
+        await using var portal = await FaultPortal.StartAsync(new RunFolder(root), trigger);
+        await FaultRun.WaitIdleAsync(portal);
+        return 0;
+    }
+
     private static async Task<JobId> RunningJobAsync(FaultPortal portal) =>
         (await portal.Jobs.ListAsync(FaultPortal.Ada, new Engine.ListQuery(), default)).Items.Single(j => j.State == JobState.Running).Id;
 }
