@@ -9,6 +9,9 @@ public sealed record EngineOptions
     /// <summary>Jobs that may run at once.</summary>
     public int ParallelJobs { get; init; } = 32;
 
+    /// <summary>First and last user id that machines get on the host; null runs them as the portal's own user.</summary>
+    public (int First, int Last)? MachineUids { get; init; } = (61_000, 64_999);
+
     /// <summary>Number of simulated machines; null for the real host.</summary>
     public int? Simulated { get; init; }
 

@@ -1,8 +1,10 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
 
@@ -17,6 +19,7 @@ internal sealed class VmMapping : IEntityTypeConfiguration<Vm>, IEntityTypeConfi
         entity.HasIndex(v => v.Name).IsUnique();
         entity.Property(v => v.Definition).HasConversion(JsonColumn.Converter<VmDefinition>());
         entity.Property(v => v.RunningDefinition).HasConversion(JsonColumn.Converter<VmDefinition>()!);
+        entity.Property(v => v.Confinement).HasConversion(JsonColumn.Converter<ConfinementReport>()!);
         entity.Property(v => v.Version).IsConcurrencyToken();
         entity.HasMany(v => v.Disks).WithOne().HasForeignKey(d => d.VmId).OnDelete(DeleteBehavior.Restrict);
         entity.Ignore(v => v.Status);
@@ -28,6 +31,18 @@ internal sealed class VmMapping : IEntityTypeConfiguration<Vm>, IEntityTypeConfi
         entity.HasIndex(d => new { d.VmId, d.Name }).IsUnique();
         entity.HasIndex(d => d.ImageId);
     }
+}
+
+internal sealed class HostMapping : IEntityTypeConfiguration<MachineUid>, IEntityTypeConfiguration<PortalFact>
+{
+    public void Configure(EntityTypeBuilder<MachineUid> entity)
+    {
+        entity.ToTable("MachineUids").HasKey(u => u.Uid);
+        entity.Property(u => u.Uid).ValueGeneratedNever();
+        entity.HasIndex(u => u.VmId).IsUnique();
+    }
+
+    public void Configure(EntityTypeBuilder<PortalFact> entity) => entity.ToTable("PortalFacts").HasKey(f => f.Key);
 }
 
 internal sealed class ImageMapping : IEntityTypeConfiguration<Image>

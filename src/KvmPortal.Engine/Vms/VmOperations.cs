@@ -2,6 +2,7 @@ using System.Text.Json;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Host.Contract;
@@ -56,6 +57,7 @@ public sealed class VmOperations
         var job = await store.WriteAsync(async db =>
         {
             await RequireFreeNameAsync(db, vm.Name, vm.Id, ct);
+            vm.Uid = await MachineUids.TakeAsync(db, vm.Id, context.Options, context.Time.GetUtcNow(), ct);
             db.Vms.Add(vm);
             return plan.Steps.Count == 0 ? null : await queue.AddAsync(db, caller, "create-vm", Target(vm), new CreateVmIntent(vm.Id, start), plan, ct);
         }, ct);
@@ -143,6 +145,18 @@ public sealed class VmOperations
         return action == VmAction.Start ? await WithArgvAsync(plan, ct) : plan;
     }
 
+    /// <summary>Machines that start with the host, in their order.</summary>
+    internal async Task<IReadOnlyList<(VmId Id, VmDefinition Definition)>> AutostartAsync(CancellationToken ct) =>
+        [.. (await store.ReadAsync(db => db.Vms.Select(v => new { v.Id, v.Definition }).ToListAsync(ct), ct)).Where(v => v.Definition.Autostart.Enabled)
+            .OrderBy(v => v.Definition.Autostart.Order).ThenBy(v => v.Definition.Name, StringComparer.OrdinalIgnoreCase).Select(v => (v.Id, v.Definition))];
+
+    internal Task<VmDefinition?> DefinitionAsync(VmId id, CancellationToken ct) => store.ReadAsync(db => db.Vms.Where(v => v.Id == id).Select(v => v.Definition).FirstOrDefaultAsync(ct), ct);
+
+    /// <summary>What confined the machine at its last start. Throws NotFound for a VM that has not been started.</summary>
+    public async Task<ConfinementReport> ConfinementAsync(Caller caller, VmId id, CancellationToken ct) =>
+        (await store.ReadAsync(db => db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct), ct) ?? throw PortalException.NotFound("virtual machine", id.ToString())).Confinement
+            ?? throw new PortalException(ErrorCode.NotFound, Say.NeverStarted);
+
     /// <summary>The command line of a start now.</summary>
     public async Task<IReadOnlyList<string>> ArgvAsync(Caller caller, VmId id, CancellationToken ct) =>
         await context.Host.ComposeAsync(SpecResolver.Resolve(await reader.InputsAsync(id, ct)).Spec, ct);
@@ -220,4 +234,4 @@ public sealed class VmOperations
 }
 
 /// <summary>What operations on VMs need besides the stores.</summary>
-internal sealed record VmOperationsContext(IMachineHost Host, PortalEvents Events, TimeProvider Time);
+internal sealed record VmOperationsContext(IMachineHost Host, PortalEvents Events, EngineOptions Options, TimeProvider Time);

@@ -17,6 +17,8 @@ public sealed record VmView
     public IReadOnlyList<FieldEffect> PendingChanges { get; init; } = [];
     /// <summary>Versioned machine type recorded at the first start.</summary>
     public string? MachineType { get; init; }
+    /// <summary>What confined it at its last start; null before that.</summary>
+    public ConfinementReport? Confinement { get; init; }
     public IReadOnlyList<DiskView> Disks { get; init; } = [];
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset ChangedAt { get; init; }

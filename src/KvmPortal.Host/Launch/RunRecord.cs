@@ -8,6 +8,8 @@ namespace KvmPortal.Host.Launch;
 internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTimeOffset StartedAt, MachineSpec Spec)
 {
     public ConfinementReport? Confinement { get; init; }
+    /// <summary>How the coming end is meant, written before it is asked for: after a crash of the portal a stop must not look like a crash of QEMU.</summary>
+    public MachineEnd? Expected { get; init; }
     /// <summary>The software TPM's process; null for a machine without one.</summary>
     public int? TpmPid { get; init; }
     public long TpmStartTicks { get; init; }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using KvmPortal.Engine;
+using KvmPortal.Host.Contract;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
@@ -27,6 +28,7 @@ internal static class VmsApi
         api.MapPost("/vms/{id}/actions/{action}", ActAsync).WithName("actOnVm").Accepts<VmActionRequest>(true, "application/json").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapGet("/vms/{id}/status", StatusAsync).WithName("getVmStatus");
         api.MapGet("/vms/{id}/pending", PendingAsync).WithName("getVmPending");
+        api.MapGet("/vms/{id}/confinement", ConfinementAsync).WithName("getVmConfinement");
         api.MapGet("/vms/{id}/argv", ArgvAsync).WithName("getVmArgv");
     }
 
@@ -147,6 +149,10 @@ internal static class VmsApi
     /// <summary>Changes that wait for the next boot.</summary>
     private static async Task<ItemList<FieldEffect>> PendingAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
         new((await vms.GetAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct)).PendingChanges);
+
+    /// <summary>What confines the machine's processes, read back from the kernel at its last start: each measure in force, skipped (with the reason) or failed.</summary>
+    private static async Task<ConfinementReport> ConfinementAsync(string id, HttpContext context, VmOperations vms, CancellationToken ct) =>
+        await vms.ConfinementAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct);
 
     /// <summary>The exact QEMU command line of a start.</summary>
     private static async Task<ItemList<string>> ArgvAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
