@@ -57,7 +57,8 @@ public static class EngineRegistration
     {
         services.AddSingleton<HostBoot>();
         services.AddHosted<HostLink>();
-        services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>(), sp.GetRequiredService<VmTracker>(),
+        services.AddHosted<StrangerWatch>();
+        services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
     }
 

@@ -27,6 +27,8 @@ public static partial class Say
     public static Sentence DisksOnNoDevice => Make("The folder of the disks is on no single block device.");
     public static Sentence NoCgroup2 => Make("The host has no cgroup v2.");
     public static Sentence ControllerOnV1(string mount) => Make($"The host's cgroup v2 at {mount} does not have this controller; it is probably bound to cgroup v1. The boot parameter systemd.unified_cgroup_hierarchy=1 gives all of them to version 2.");
+    public static Sentence StrangerSeen(string program, string pid, string uid) => Make($"{program} (process {pid}, user {uid}) runs a guest that the portal does not know.");
+    public static Sentence StrangerGone(string program, string pid) => Make($"{program} (process {pid}), which ran a guest that the portal does not know, has ended.");
     public static Sentence UidsUsedUp(string range) => Make($"All user ids for machines ({range}) are in use or rest after a delete.");
     public static Sentence WidenUids => Make("Widen the range in the setting Engine:MachineUids, or wait: ids of deleted machines rest for 7 days.");
     public static Sentence NeverStarted => Make("The machine has not been started yet, so nothing is known about its confinement.");
