@@ -65,6 +65,7 @@ internal sealed class JobMapping : IEntityTypeConfiguration<Job>, IEntityTypeCon
         entity.HasIndex(j => j.SerialKey).IsUnique().HasFilter("\"State\" = 'Running'").HasDatabaseName("IX_Jobs_OneRunningPerKey");
         entity.HasIndex(j => new { j.State, j.CreatedAt });
         entity.HasIndex(j => new { j.TargetId, j.CreatedAt });
+        entity.HasIndex(j => j.ParentId);
         entity.Property(j => j.Intent).HasConversion(JsonColumn.Converter<JobIntent>());
         entity.Property(j => j.Plan).HasConversion(JsonColumn.Converter<Plan>());
         entity.Property(j => j.Warnings).HasConversion(JsonColumn.Converter<List<Sentence>>());

@@ -139,6 +139,36 @@ public sealed class VmOperations
         return (await queue.CommittedAsync(job))!;
     }
 
+    /// <summary>Queues one action on many VMs as a job with a child job for each. Throws NotFound for an id that is none.</summary>
+    public async Task<JobView> ActOnManyAsync(Caller caller, IReadOnlyCollection<VmId> ids, VmAction action, VmActionOptions options, BulkOptions bulk, CancellationToken ct)
+    {
+        var vms = await ManyAsync(ids, options, bulk, ct);
+        var target = new JobTarget(TargetType.Vms, Guid.CreateVersion7(), $"{vms.Count}");
+        var intent = new BulkVmsIntent(action, options.DeadlineSeconds, options.Force, bulk.Parallel, bulk.StopOnError);
+        var job = await store.WriteAsync(db => queue.AddAsync(db, caller, $"{PortalJson.Text(action)}-vms", target, intent, BulkPlanner.Plan(vms, action), ct), ct);
+        return (await queue.CommittedAsync(job))!;
+    }
+
+    /// <summary>Names every VM, and says what will not be possible.</summary>
+    public async Task<Plan> PlanActOnManyAsync(Caller caller, IReadOnlyCollection<VmId> ids, VmAction action, VmActionOptions options, BulkOptions bulk, CancellationToken ct) =>
+        BulkPlanner.Plan(await ManyAsync(ids, options, bulk, ct), action);
+
+    private async Task<IReadOnlyList<VmSummary>> ManyAsync(IReadOnlyCollection<VmId> ids, VmActionOptions options, BulkOptions bulk, CancellationToken ct)
+    {
+        List<Problem> problems = [];
+        if (ids.Count is < 1 or > 1000)
+            problems.Add(new Problem("/vms", "out-of-range", Say.NoVmsGiven));
+        if (bulk.Parallel is < 1 or > 100)
+            problems.Add(new Problem("/parallel", "out-of-range", Say.NumberFromTo(1, 100)));
+        if (options.DeadlineSeconds is < 1 or > 3600)
+            problems.Add(new Problem("/deadlineSeconds", "out-of-range", Say.NumberFromTo(1, 3600)));
+        Require(problems);
+        var found = new List<VmSummary>();
+        foreach (var id in ids.Distinct())
+            found.Add(await tracker.FindAsync(id, ct) ?? throw PortalException.NotFound("virtual machine", id.ToString()));
+        return found;
+    }
+
     public async Task<Plan> PlanActionAsync(Caller caller, VmId id, VmAction action, VmActionOptions options, CancellationToken ct)
     {
         var plan = Decide(await ActionInputsAsync(id, options, ct), action, options);

@@ -43,6 +43,10 @@ public sealed record VmSummary
 public sealed record VmWithJob(VmView Vm, JobView? Job);
 
 /// <summary>Options of an action.</summary>
+/// <param name="Parallel">Machines that may be under way at once.</param>
+/// <param name="StopOnError">After a failure no further machine is asked.</param>
+public sealed record BulkOptions(int Parallel = 8, bool StopOnError = false);
+
 /// <param name="DeadlineSeconds">Shutdown: seconds the guest may take (1..3600).</param>
 /// <param name="Force">Shutdown: end the machine after the deadline.</param>
 public sealed record VmActionOptions(int DeadlineSeconds = 60, bool Force = false);
