@@ -172,6 +172,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         foreach (var folder in (string[])[folders.Run, folders.State, folders.Disks, folders.Images])
             Directory.CreateDirectory(folder, mine);
+        await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile);
+        disks.Sweep();
         images.Sweep();
         await machines.FindAsync(facts.BootId, CancellationToken.None);
     }

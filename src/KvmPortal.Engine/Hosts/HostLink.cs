@@ -128,6 +128,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
             if (!seen.Contains(id))
                 await ToldAsync(id.Value, truth, null, null, ct);
         seen = null;
+        tracker.DeriveAll();
     }
 
     private async Task ToldAsync(Guid machineId, MachineTruth truth, int? pid, Accelerator? accelerator, CancellationToken ct, IReadOnlyList<string>? stderr = null)

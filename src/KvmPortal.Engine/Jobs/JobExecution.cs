@@ -12,6 +12,7 @@ namespace KvmPortal.Engine.Jobs;
 ///  queued ──claim──► running: plan ► step ► step ► … ► succeeded
 ///                       │ failure                └► undo done steps, last first ► failed
 ///                       │ cancel                 └► undo done steps, last first ► cancelled
+///                       │ cut in a step that must not be repeated blindly ► interrupted
 ///                       └ portal stops: the row stays running and is taken over at the next start
 /// </code>
 /// </summary>
@@ -21,6 +22,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
     // Records that the marks in the plan stand for; they are changed in the transaction that writes the marks.
     private readonly List<(int? Step, Func<PortalDb, Task<Func<Task>>> Change)> owed = [];
     private int logNumber;
+    // The step that another process was in when it ended: nobody knows how far it came.
+    private int cut = -1;
 
     /// <param name="cancel">The job's own cancellation: undo.</param>
     /// <param name="stopping">The portal stops: leave everything as it is.</param>
@@ -42,9 +45,19 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel, stopping);
         try
         {
+            if (job.Planned)
+                await steps.ReadyAsync(stopping);
+            cut = job.Plan.Steps.ToList().FindIndex(s => s.State == StepState.Running);
+            if (cut >= 0 && job.Plan.Steps[cut].OnHost is { Repeatable: false })
+            {
+                await InterruptAsync(stopping);
+                return;
+            }
+
             if (job.Error is null)
             {
-                if (job.CancelRequested && !job.Planned)
+                var undoing = job.Plan.Steps.Any(s => s.State is StepState.Failed or StepState.Undone);
+                if (job.CancelRequested && (!job.Planned || undoing))
                     throw new OperationCanceledException(cancel);
                 if (!job.Planned)
                     await PlanAsync(either.Token);
@@ -73,11 +86,11 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             Log(job.Error.Detail ?? job.Error.Title, warning: true);
             if (owed.Count > 0)
                 TakeBackUnsaved();
-            MarkRunningStep(StepState.Failed);
+            GiveUpRunningStep();
             await SaveAsync(stopping);
         }
 
-        MarkRunningStep(StepState.Failed);
+        GiveUpRunningStep();
         await UndoAsync(stopping);
         steps.Leave(job);
         await EndAsync(job.Error is null ? JobState.Cancelled : JobState.Failed, stopping);
@@ -97,6 +110,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         {
             if (job.Plan.Steps[i].State is StepState.Done or StepState.Skipped)
                 continue;
+            if (Cancellable(i))
+                ct.ThrowIfCancellationRequested();
             Log(job.Plan.Steps[i].Summary);
             if (job.Plan.Steps[i].InPortal is { } record)
             {
@@ -110,7 +125,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             (job.BytesDone, job.BytesTotal) = (0, 0);
             await SaveAsync(stopping);
             var done = await steps.ApplyAsync(job, job.Plan.Steps[i].OnHost!, OnProgress, Log, Cancellable(i) ? ct : stopping);
-            Mark(i, done.Changed ? StepState.Done : StepState.Skipped);
+            // What the cut try did is this job's doing, and is undone with the rest when a later step fails.
+            Mark(i, done.Changed || i == cut ? StepState.Done : StepState.Skipped);
             if (!done.Changed)
                 Log(Say.SoAlready);
             if (done.Image is not null || done.Confinement is not null)
@@ -123,7 +139,19 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
     }
 
     /// <summary>After something irreversible was done, only going on is safe.</summary>
-    private bool Cancellable(int index) => !job.Plan.Steps.Take(index).Any(s => s.State == StepState.Done && StepRunner.IsIrreversible(s));
+    private bool Cancellable(int index) =>
+        !job.Plan.Steps.Take(index + 1).Where((s, i) => (s.State == StepState.Done || i == cut) && StepRunner.IsIrreversible(job.Plan, s)).Any();
+
+    /// <summary>Whether the step happened cannot be found out, and twice is not once: a person has to look.</summary>
+    private async Task InterruptAsync(CancellationToken stopping)
+    {
+        var step = job.Plan.Steps[cut];
+        job.Error = new ProblemInfo { Code = "interrupted", Title = Say.TitleInterrupted, Detail = Say.InterruptedIn(step.Summary), Hint = Say.InterruptedHint };
+        Log(job.Error.Detail!, warning: true);
+        Mark(cut, StepState.Failed);
+        steps.Leave(job);
+        await EndAsync(JobState.Interrupted, stopping);
+    }
 
     private async Task UndoAsync(CancellationToken stopping)
     {
@@ -196,7 +224,7 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         for (var i = 0; i < job.Plan.Steps.Count; i++)
             if (owed.Any(o => o.Step == i))
                 Mark(i, StepState.Failed);
-            else if (job.Plan.Steps[i].State == StepState.Running)
+            else if (job.Plan.Steps[i].State == StepState.Running && i != cut)
                 Mark(i, StepState.Pending);
         owed.Clear();
     }
@@ -208,11 +236,12 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         job.Plan = job.Plan with { Steps = list };
     }
 
-    private void MarkRunningStep(StepState state)
+    /// <summary>A step that fails has undone its own part; what a cut try of it did before is still to be undone.</summary>
+    private void GiveUpRunningStep()
     {
         for (var i = 0; i < job.Plan.Steps.Count; i++)
             if (job.Plan.Steps[i].State == StepState.Running)
-                Mark(i, state);
+                Mark(i, i == cut ? StepState.Done : StepState.Failed);
     }
 
     private void OnProgress(long done, long total)

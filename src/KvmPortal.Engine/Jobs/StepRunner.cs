@@ -13,6 +13,9 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
 
     public Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct) => planner.PlanAsync(intent, log, ct);
 
+    /// <summary>Completes when it is known which machines run; a job that goes on after a restart must not act before.</summary>
+    public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
+
     /// <summary>The records' half of a plan; runs inside the checkpoint's transaction.</summary>
     public PortalSteps Portal => portal;
 
@@ -72,8 +75,10 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
         }
     }
 
-    public static bool IsIrreversible(PlanStep step) =>
-        step.OnHost is DeleteDisk or DiscardMachine or EndMachine or PowerDownMachine or DeleteImageFile || step.InPortal is ForgetVm or ForgetDisk or ForgetImage;
+    /// <summary>Whether there is no way back behind a step: what was deleted or ended, a saved machine that is gone, a saved state that has run on.</summary>
+    public static bool IsIrreversible(Plan plan, PlanStep step) =>
+        step.OnHost is DeleteDisk or DiscardMachine or EndMachine or PowerDownMachine or DeleteImageFile or SaveMachine || step.InPortal is ForgetVm or ForgetDisk or ForgetImage
+        || (step.OnHost is RunMachine && plan.Steps.Any(s => s.OnHost is LaunchMachine { Spec.RestoreFrom: not null }));
 
     private async Task<StepDone> OnHostAsync(HostStep step, Action<long, long> progress, JobLogger log, CancellationToken ct)
     {

@@ -64,7 +64,7 @@ internal static class ActionPlanner
             VmAction.Pause => One(PlanStep.Host(new PauseMachine { MachineId = id }, Say.Pause)),
             VmAction.Resume => One(PlanStep.Host(new RunMachine { MachineId = id }, Say.LetRunOn)),
             VmAction.Suspend => One(
-                PlanStep.Host(new SaveMachine { MachineId = id, Path = Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state") },
+                PlanStep.Host(new SaveMachine { MachineId = id, Path = Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state"), RunOn = inputs.Status.State == VmState.Running },
                     Say.Save, Say.SaveWhy),
                 PlanStep.Portal(new RecordSuspend(inputs.Vm.Id, Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state")), Say.RecordSaved)),
         };

@@ -95,6 +95,9 @@ public static partial class Say
     public static Sentence TitleInternal => Make("Something went wrong inside the portal");
     public static Sentence InternalDetail => Make("This is a bug; the portal's log has the details under the job's id.");
     public static Sentence CancelledUndone => Make("Cancelled; what was done is undone.");
+    public static Sentence TitleInterrupted => Make("Interrupted by the portal's end");
+    public static Sentence InterruptedIn(Sentence step) => Make($"The portal ended in the middle of \"{step}\"; whether it happened is not known, and it is not repeated blindly.");
+    public static Sentence InterruptedHint => Make("Look at the machine's console, and ask for it again if it has not happened.");
     public static Sentence SoAlready => Make("It was so already.");
     public static Sentence WasCancelled => Make("It was cancelled.");
     public static Sentence CouldNotUndo(Sentence step, Sentence cause) => Make($"Could not undo \"{step}\": {cause}");

@@ -104,6 +104,13 @@ internal sealed class VmTracker(PortalStore store, LiveFeed live, VmStatusWriter
         return [.. entries.Where(e => e.Value.Truth.Run is not null || e.Value.Summary.Status.Pid is not null).Select(e => e.Key)];
     }
 
+    /// <summary>Derives all states anew: what was stored last may be older than what was recorded beside it.</summary>
+    public void DeriveAll()
+    {
+        foreach (var id in entries.Keys)
+            Change(id, _ => { });
+    }
+
     /// <summary>Waits until the VM's state satisfies <paramref name="wanted"/>; false when it did not within <paramref name="timeout"/>.</summary>
     public async Task<bool> WaitForAsync(VmId id, Func<VmStatus, bool> wanted, TimeSpan timeout, CancellationToken ct)
     {

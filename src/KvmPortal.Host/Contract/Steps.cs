@@ -28,6 +28,9 @@ public abstract record HostStep
 {
     /// <summary>The step's stable name, as in the JSON.</summary>
     [JsonIgnore] public abstract string Kind { get; }
+
+    /// <summary>False for a step that cannot see whether it has happened already: one that was cut is not simply done again.</summary>
+    [JsonIgnore] public virtual bool Repeatable => true;
 }
 
 /// <summary>A step about one machine.</summary>
@@ -101,6 +104,7 @@ public sealed record PauseMachine : MachineStep
 public sealed record ResetMachine : MachineStep
 {
     public override string Kind => "reset-machine";
+    [JsonIgnore] public override bool Repeatable => false;
 }
 
 /// <summary>What to do when a guest has not powered itself off before the deadline.</summary>
@@ -120,11 +124,16 @@ public sealed record EndMachine : MachineStep
     public override string Kind => "end-machine";
 }
 
-/// <summary>Saves CPU, device and memory state to <see cref="Path"/> and ends the machine (suspend to disk). Undo (or failure) lets it run on.</summary>
+/// <summary>
+/// Saves CPU, device and memory state to <see cref="Path"/> and ends the machine (suspend to disk). Undo (or failure) lets it run on if it ran. One that was cut
+/// is finished when it is applied again.
+/// </summary>
 public sealed record SaveMachine : MachineStep
 {
     public override string Kind => "save-machine";
     public required string Path { get; init; }
+    /// <summary>False for a machine that was paused before: it stays so when the saving fails.</summary>
+    public bool RunOn { get; init; } = true;
 }
 
 /// <summary>Sets the limits of one disk on the running machine (`qom-set` of its throttle group).</summary>

@@ -55,6 +55,16 @@ internal sealed class DiskFiles(HostFolders folders)
         return there;
     }
 
+    /// <summary>Whether a path is that of a disk which is being made.</summary>
+    public bool IsPart(string path) => path.EndsWith(".part", StringComparison.Ordinal) && Path.GetDirectoryName(path) == folders.Disks;
+
+    /// <summary>Removes what an earlier process has left half made.</summary>
+    public void Sweep()
+    {
+        foreach (var part in Directory.EnumerateFiles(folders.Disks, "*.part"))
+            File.Delete(part);
+    }
+
     private void RequireOurs(Guid diskId, string path)
     {
         if (Path.GetDirectoryName(path) != folders.Disks || !Path.GetFileName(path).StartsWith(diskId.ToString("N"), StringComparison.Ordinal) || Path.GetFullPath(path) != path)

@@ -80,8 +80,11 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             case RunMachine or ResetMachine when machines.Find(step.MachineId) is { State: MachineRunState.Running } running:
                 await running.Qmp.StopAsync(ct);
                 break;
-            case PauseMachine or SaveMachine when machines.Find(step.MachineId) is { State: MachineRunState.Paused } paused:
+            case PauseMachine when machines.Find(step.MachineId) is { State: MachineRunState.Paused } paused:
                 await paused.Qmp.ContAsync(ct);
+                break;
+            case SaveMachine save:
+                await UndoSaveAsync(save, ct);
                 break;
             case SetDiskLimits set when machines.Find(step.MachineId) is { } machine:
                 await machine.Qmp.SetThrottleAsync(Qemu.DiskNames.ThrottleGroup(set.Disk), set.Before, ct);
@@ -112,8 +115,12 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
 
     private async Task<StepDone> LaunchAsync(MachineSpec spec, CancellationToken ct)
     {
+        for (var i = 0; i < 50 && machines.Find(spec.Id) is { State: MachineRunState.Unresponsive }; i++)
+            await Task.Delay(100, ct);
         if (machines.Find(spec.Id) is { State: MachineRunState.Unresponsive } hung)
             throw new HostException(HostError.WrongState, $"A QEMU of this machine runs (pid {hung.Pid}) but does not answer.") { Hint = "Wait until it answers again, or stop the machine first." };
+        if (spec.RestoreFrom is not null && machines.Find(spec.Id) is { } loading && !await HasLoadedAsync(loading, ct))
+            await loading.EndAsync(MachineEnd.Quit, ct);
         if (machines.Find(spec.Id) is { } already)
             return new StepDone(false) { Pid = already.Pid, Confinement = already.Run.Confinement };
         if (spec.RestoreFrom is { } state && !File.Exists(state))
@@ -213,51 +220,99 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         var machine = machines.Get(step.MachineId);
         if (Path.GetDirectoryName(step.Path) != MachinePaths.For(folders, step.MachineId).StateDirectory)
             throw new HostException(HostError.NotAllowed, "Saved state belongs into the machine's own folder.");
-        var wasRunning = machine.State == MachineRunState.Running;
-        await machine.Qmp.StopAsync(ct);
-        var temporary = step.Path + ".part";
+        var temporary = Temporary(step);
         try
         {
-            await using (var file = new FileStream(temporary, Private))
+            if (!await FinishCutSaveAsync(machine, step, ct))
             {
-                await EndMigrationAsync(machine, ct);
+                await machine.Qmp.StopAsync(ct);
+                await using var file = new FileStream(temporary, Private);
                 await machine.Qmp.MigrateSpeedAsync(ct);
                 await machine.Qmp.GetFdAsync("save", file.SafeFileHandle, ct);
                 await machine.Qmp.MigrateAsync("fd:save", ct);
                 await WaitForMigrationAsync(machine, ct);
-                file.Flush(flushToDisk: true);
             }
 
-            File.Move(temporary, step.Path, overwrite: true);
+            if (File.Exists(temporary))
+            {
+                using (var file = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
+                    RandomAccess.FlushToDisk(file);
+                File.Move(temporary, step.Path, overwrite: true);
+            }
         }
         catch
         {
-            File.Delete(temporary);
-            if (machines.Find(step.MachineId) is not null)
-            {
-                await EndMigrationAsync(machine, CancellationToken.None);
-                if (wasRunning)
-                    await machine.Qmp.ContAsync(CancellationToken.None);
-            }
-
+            await UndoSaveAsync(step, CancellationToken.None);
             throw;
         }
 
-        await machine.EndAsync(MachineEnd.Saved, ct);
+        // The state is safe, and nothing leads back: a cancel comes too late.
+        await machine.EndAsync(MachineEnd.Saved, CancellationToken.None);
         return true;
     }
+
+    /// <summary>
+    /// A portal died while this machine was being saved: QEMU goes on writing to the file that it was given, and cannot be saved a second time. True when the
+    /// state is in the file.
+    /// </summary>
+    private static async Task<bool> FinishCutSaveAsync(MachineSupervisor machine, SaveMachine step, CancellationToken ct)
+    {
+        var saving = Busy((await machine.Qmp.QueryMigrateAsync(ct)).Status);
+        if (!saving && (await machine.Qmp.QueryStatusAsync(ct)).Status != "postmigrate")
+            return false;
+        if (!File.Exists(Temporary(step)) && (saving || !File.Exists(step.Path)))
+        {
+            // Its file is gone: from the beginning.
+            await EndMigrationAsync(machine, ct);
+            await machine.Qmp.ContAsync(ct);
+            return false;
+        }
+
+        if (saving)
+            await WaitForMigrationAsync(machine, ct);
+        return true;
+    }
+
+    private async Task UndoSaveAsync(SaveMachine step, CancellationToken ct)
+    {
+        try
+        {
+            if (machines.Find(step.MachineId) is not { } machine)
+                return;
+            await EndMigrationAsync(machine, ct);
+            File.Delete(step.Path);
+            // After a finished migration QEMU must go on once, or it could never be saved again.
+            var finished = (await machine.Qmp.QueryStatusAsync(ct)).Status == "postmigrate";
+            if (step.RunOn || finished)
+                await machine.Qmp.ContAsync(ct);
+            if (!step.RunOn && finished)
+                await machine.Qmp.StopAsync(ct);
+        }
+        finally
+        {
+            File.Delete(Temporary(step));
+        }
+    }
+
+    private static string Temporary(SaveMachine step) => step.Path + ".part";
+
+    private static bool Busy(string? migration) => migration is "setup" or "active" or "cancelling" or "device" or "pre-switchover" or "wait-unplug";
 
     /// <summary>Ends a saving that was cut, of this portal or of one before it.</summary>
     private static async Task EndMigrationAsync(MachineSupervisor machine, CancellationToken ct)
     {
         for (var i = 0; i < 200; i++)
         {
-            if ((await machine.Qmp.QueryMigrateAsync(ct)).Status is not ("setup" or "active" or "cancelling" or "device" or "pre-switchover" or "wait-unplug"))
+            if (!Busy((await machine.Qmp.QueryMigrateAsync(ct)).Status))
                 return;
             await machine.Qmp.MigrateCancelAsync(ct);
             await Task.Delay(50, ct);
         }
     }
+
+    /// <summary>False for a machine whose loading was cut: its CPUs have not run, so it is launched anew.</summary>
+    private static async Task<bool> HasLoadedAsync(MachineSupervisor machine, CancellationToken ct) =>
+        machine.State == MachineRunState.Running || (await machine.Qmp.QueryMigrateAsync(ct)).Status == "completed";
 
     private static async Task RestoreAsync(MachineSupervisor machine, string path, CancellationToken ct)
     {

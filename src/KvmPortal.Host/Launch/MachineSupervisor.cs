@@ -50,12 +50,15 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     /// <summary>Completes when the process is gone and its end has been told.</summary>
     public Task Gone => gone.Task;
 
-    /// <summary>Takes over the connection, reads the state once, then follows the events. Throws what QEMU answers; nothing is followed then.</summary>
-    public async Task BeginAsync(QmpClient connection, CancellationToken ct)
+    /// <summary>Takes over the connection, reads the state once. Throws what QEMU answers.</summary>
+    public Task BeginAsync(QmpClient connection, CancellationToken ct) => TakeAsync(connection, ct);
+
+    /// <summary>Begins to listen; called when the machine is in the list, because its end may be told at once.</summary>
+    public void Follow()
     {
-        await TakeAsync(connection, ct);
         _ = FollowAsync();
-        _ = WatchTpmAsync();
+        if (qmp is not null)
+            _ = WatchTpmAsync();
     }
 
     /// <summary>Its process lives but does not answer: that is said, and it is tried again until it does.</summary>
@@ -63,7 +66,6 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     {
         State = MachineRunState.Unresponsive;
         UnreachedReason = reason;
-        _ = FollowAsync();
     }
 
     /// <summary>Why it could not be reached when it was found.</summary>

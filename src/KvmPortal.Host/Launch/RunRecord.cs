@@ -7,6 +7,8 @@ namespace KvmPortal.Host.Launch;
 /// <summary>Written beside the sockets at launch, so that a restarted portal knows what it finds: which process, since when, with which spec.</summary>
 internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTimeOffset StartedAt, MachineSpec Spec)
 {
+    /// <summary>True until the start is complete: should the portal die before, what it started is found and ended.</summary>
+    public bool Launching { get; init; }
     public ConfinementReport? Confinement { get; init; }
     /// <summary>How the coming end is meant, written before it is asked for: after a crash of the portal a stop must not look like a crash of QEMU.</summary>
     public MachineEnd? Expected { get; init; }

@@ -47,15 +47,15 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
         LaunchedProcesses? processes = null;
         try
         {
-            // Pid 0 says that a start is under way: should the portal die before the pid is known, what it started is found and ended.
-            var run = new RunRecord(0, 0, bootId, time.GetUtcNow(), spec);
+            // Should the portal die before the start is complete, what it started is found and ended.
+            var run = new RunRecord(0, 0, bootId, time.GetUtcNow(), spec) { Launching = true };
             run.Write(paths.RecordFile);
             await launcher.StartAsync(spec, argv, paths, begun => processes = begun, ct);
             var process = processes!.Qemu;
             run = run with { Pid = process.Pid, StartTicks = process.StartTicks, TpmPid = processes.Tpm?.Pid, TpmStartTicks = processes.Tpm?.StartTicks ?? 0 };
             run.Write(paths.RecordFile);
             var qmp = await ConnectAsync(process, paths, ct);
-            run = run with { Confinement = launcher.Inspect(spec, paths, processes) };
+            run = run with { Confinement = launcher.Inspect(spec, paths, processes), Launching = false };
             run.Write(paths.RecordFile);
             return await AdoptAsync(run, process, qmp, paths, ct);
         }
@@ -89,7 +89,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
         await Task.Yield();
         var paths = MachinePaths.For(folders, id);
         var run = RunRecord.Read(paths.RecordFile);
-        if (run is null || run.Pid == 0)
+        if (run is null || run.Launching)
         {
             await EndCutStartAsync(paths, ct);
             RemoveRun(id, paths);
@@ -121,11 +121,12 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
             var machine = new MachineSupervisor(run, process, paths, time, Tell, () => RemoveRun(id, paths));
             machine.BeginUnreached(e is HostException ? e.Message : "Its control socket does not answer.");
             Register(machine);
+            machine.Follow();
         }
     }
 
     /// <summary>
-    /// A portal died between the spawn and the record of it: the process has never run its CPUs (that is asked for after the record), so it is ended. It is known
+    /// A portal died between the spawn and the end of the start: the process has never run its CPUs (that is asked for afterwards), so it is ended. It is known
     /// by the paths on its command line, which no other process has.
     /// </summary>
     private async Task EndCutStartAsync(MachinePaths paths, CancellationToken ct)
@@ -208,6 +209,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
         }
 
         Register(machine);
+        machine.Follow();
         await machine.FinishPowerOffAsync();
         return machine;
     }

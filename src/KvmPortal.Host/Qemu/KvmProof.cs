@@ -75,7 +75,8 @@ internal sealed class KvmProof(string stateFolder, TimeSpan patience, TimeProvid
         Convert.FromHexString(Guest).CopyTo(image, 0);
         // The reset vector F000:FFF0 jumps to F000:0000.
         new byte[] { 0xEA, 0x00, 0x00, 0x00, 0xF0 }.CopyTo(image, 0xFFF0);
-        var bios = Path.GetTempFileName();
+        var bios = GuestFile;
+        Directory.CreateDirectory(stateFolder);
         await File.WriteAllBytesAsync(bios, image, ct);
         var info = new ProcessStartInfo(qemu) { RedirectStandardError = true, RedirectStandardInput = true };
         foreach (var argument in (string[])["-machine", "pc", "-accel", accelerator, "-cpu", "max", "-m", "4", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
@@ -118,6 +119,9 @@ internal sealed class KvmProof(string stateFolder, TimeSpan patience, TimeProvid
             _ => new KvmFacts(KvmVerdict.Broken, $"/dev/kvm is there, but a tiny test guest failed on it{(plain.Length > 0 ? $": {plain}" : $" (exit code {code})")}.", now),
         };
     }
+
+    /// <summary>The guest as a file; a QEMU that has it on its command line belongs to a proof of this portal.</summary>
+    public string GuestFile => Path.Combine(stateFolder, "kvm-proof.bin");
 
     private string VerdictFile => Path.Combine(stateFolder, "kvm-proof.json");
 

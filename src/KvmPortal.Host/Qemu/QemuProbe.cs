@@ -69,6 +69,9 @@ internal sealed partial class QemuProbe(string binary, string cacheFolder, ILogg
         }
     }
 
+    /// <summary>A QEMU that has it on its command line was asked for its capabilities by this portal.</summary>
+    public string PidFile => Path.Combine(cacheFolder, "probe.pid");
+
     private string CacheFile => Path.Combine(cacheFolder, "qemu-capabilities.json");
 
     private async Task<Basics> AskAsync(string path, string stamp, CancellationToken ct)
@@ -77,8 +80,9 @@ internal sealed partial class QemuProbe(string binary, string cacheFolder, ILogg
         await using (var file = File.OpenRead(path))
             digest = Convert.ToHexStringLower(await SHA256.HashDataAsync(file, ct));
         var info = new ProcessStartInfo(path) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in (string[])["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-qmp", "stdio"])
+        foreach (var argument in (string[])["-machine", "none", "-nodefaults", "-no-user-config", "-display", "none", "-S", "-qmp", "stdio", "-pidfile", PidFile])
             info.ArgumentList.Add(argument);
+        Directory.CreateDirectory(cacheFolder);
         using var process = Process.Start(info) ?? throw new HostException(HostError.LaunchFailed, "QEMU could not be started.");
         try
         {

@@ -1,0 +1,70 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using KvmPortal.Host.Contract;
+using Microsoft.EntityFrameworkCore.Diagnostics;
+
+namespace KvmPortal.Faults.Tests;
+
+/// <summary>The real host, with a trigger around each step and its undoing.</summary>
+internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachineHost
+{
+    public IAsyncEnumerable<StepReport> ApplyAsync(HostStep step, CancellationToken cancellationToken) => WatchedAsync(step, false, inner.ApplyAsync(step, cancellationToken), cancellationToken);
+
+    public IAsyncEnumerable<StepReport> UndoAsync(HostStep step, CancellationToken cancellationToken) => WatchedAsync(step, true, inner.UndoAsync(step, cancellationToken), cancellationToken);
+
+    public Task<HostFacts> GetFactsAsync(CancellationToken cancellationToken) => inner.GetFactsAsync(cancellationToken);
+
+    public Task<IReadOnlyList<string>> ComposeAsync(MachineSpec spec, CancellationToken cancellationToken) => inner.ComposeAsync(spec, cancellationToken);
+
+    public IAsyncEnumerable<HostEvent> WatchAsync(CancellationToken cancellationToken) => inner.WatchAsync(cancellationToken);
+
+    public IAsyncEnumerable<HostSample> SampleAsync(TimeSpan interval, CancellationToken cancellationToken) => inner.SampleAsync(interval, cancellationToken);
+
+    public IAsyncEnumerable<SerialChunk> ReadSerialAsync(Guid machineId, long fromOffset, CancellationToken cancellationToken) => inner.ReadSerialAsync(machineId, fromOffset, cancellationToken);
+
+    public Task WriteSerialAsync(Guid machineId, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => inner.WriteSerialAsync(machineId, bytes, cancellationToken);
+
+    public Task<Stream> OpenVncAsync(Guid machineId, CancellationToken cancellationToken) => inner.OpenVncAsync(machineId, cancellationToken);
+
+    public Task<byte[]> TakeScreenshotAsync(Guid machineId, CancellationToken cancellationToken) => inner.TakeScreenshotAsync(machineId, cancellationToken);
+
+    public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) => inner.ReceiveImageAsync(request, content, cancellationToken);
+
+    public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => inner.ListFilesAsync(folder, cancellationToken);
+
+    private async IAsyncEnumerable<StepReport> WatchedAsync(HostStep step, bool undo, IAsyncEnumerable<StepReport> reports, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var number = await trigger.BeginAsync();
+        var begun = Stopwatch.GetTimestamp();
+        await using var each = reports.GetAsyncEnumerator(ct);
+        while (true)
+        {
+            try
+            {
+                if (!await each.MoveNextAsync())
+                    break;
+            }
+            catch
+            {
+                trigger.End(number, step.Kind, undo, Stopwatch.GetElapsedTime(begun));
+                throw;
+            }
+
+            yield return each.Current;
+        }
+
+        trigger.End(number, step.Kind, undo, Stopwatch.GetElapsedTime(begun));
+    }
+}
+
+/// <summary>Tells the trigger of each transaction when it is on the disk.</summary>
+internal sealed class CommitCounter(Trigger trigger) : DbTransactionInterceptor
+{
+    public override void TransactionCommitted(System.Data.Common.DbTransaction transaction, TransactionEndEventData eventData) => trigger.Committed();
+
+    public override Task TransactionCommittedAsync(System.Data.Common.DbTransaction transaction, TransactionEndEventData eventData, CancellationToken cancellationToken = default)
+    {
+        trigger.Committed();
+        return Task.CompletedTask;
+    }
+}

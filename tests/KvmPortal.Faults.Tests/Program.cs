@@ -1,0 +1,19 @@
+using KvmPortal.Faults.Tests;
+
+// "portal ROOT SCENARIO POINT" is the portal that gets killed; "try TEXT" runs the scenarios whose name has the text and prints each point; else the tests run.
+switch (args)
+{
+    case ["portal", var root, var scenario, var point]:
+        return await VictimProcess.RunAsync(root, scenario, FaultPoint.Parse(point));
+    case ["try", var text]:
+        foreach (var report in await FaultMatrix.RunAsync(s => s.Name.Contains(text, StringComparison.Ordinal)))
+        {
+            Console.WriteLine($"{report.Scenario}: {report.Trace.Commits} commits, {string.Join(" ", report.Trace.Calls.Select(c => $"{(c.Undo ? "undo-" : "")}{c.Step}:{c.Microseconds / 1000}ms"))}");
+            foreach (var result in report.Results)
+                Console.WriteLine($"  {result.Point} {(result.Reached ? "" : "(not reached) ")}{string.Join(",", result.Ends)} {result.Took} {string.Concat(result.Violations.Select(v => $"\n    {v.Breach}: {v.Text}"))}");
+        }
+
+        return 0;
+    default:
+        return await Xunit.Runner.InProc.SystemConsole.ConsoleRunner.Run(args);
+}

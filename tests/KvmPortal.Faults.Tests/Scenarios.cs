@@ -1,0 +1,164 @@
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Faults.Tests;
+
+/// <summary>At least one scenario per kind of job; <see cref="CoverageTests"/> fails when a kind has none.</summary>
+internal static class Scenarios
+{
+    public const string Machine = "m";
+    private const string Small = "small";
+    private const string Disc = "disc";
+
+    public static IReadOnlyList<Scenario> All { get; } =
+    [
+        new()
+        {
+            Name = "create, three kinds of disk",
+            Kind = "create-vm",
+            Prepare = p => RegisterAsync(p, Small, p.Folder.SourceImage),
+            Ask = async p => [(await p.Vms.CreateAsync(FaultPortal.Ada, Define() with
+            {
+                Disks = [Blank("disk0"), new() { Name = "disk1", Image = Small }, new() { Name = "disk2", Image = Small, Copy = DiskSourceMode.Full, SizeGiB = 1 }],
+            }, false, default)).Job!.Id],
+            After = VmState.Stopped,
+        },
+        new() { Name = "create and start", Kind = "create-vm", Ask = async p => [(await p.Vms.CreateAsync(FaultPortal.Ada, Define(), true, default)).Job!.Id], After = VmState.Running },
+        new()
+        {
+            Name = "create and start, QEMU refuses",
+            Kind = "create-vm",
+            Ask = async p => [(await p.Vms.CreateAsync(FaultPortal.Ada, Define() with { Cpu = new() { Model = "no-such-model" } }, true, default)).Job!.Id],
+            Undisturbed = JobState.Failed,
+            Ends = [JobState.Failed],
+        },
+        new()
+        {
+            Name = "create and start, cancelled",
+            Kind = "create-vm",
+            Ask = async p => [(await p.Vms.CreateAsync(FaultPortal.Ada, Define() with { Disks = [Blank("disk0"), Blank("disk1")] }, true, default)).Job!.Id],
+            CancelAtCall = 3,
+            After = VmState.Running,
+            Undisturbed = JobState.Cancelled,
+            Ends = [JobState.Cancelled, JobState.Succeeded],
+        },
+        Act("start", VmAction.Start, VmState.Running, p => p.CreateAsync(Define())),
+        Act("start, UEFI and TPM", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with { Firmware = new() { Type = FirmwareChoice.Uefi, Tpm = true } })),
+        Act("start of a suspended machine", VmAction.Start, VmState.Running, async p =>
+        {
+            await RunAsync(p);
+            await p.ActAsync(await p.VmAsync(Machine), VmAction.Suspend);
+        }),
+        Act("shut down, ended after its time", VmAction.Shutdown, VmState.Stopped, RunAsync, new VmActionOptions(1, true)),
+        Act("shut down, guest does not obey", VmAction.Shutdown, VmState.Stopped, RunAsync, new VmActionOptions(1)) with { Undisturbed = JobState.Failed, Ends = [JobState.Failed] },
+        Act("stop", VmAction.Stop, VmState.Stopped, RunAsync),
+        Act("reset", VmAction.Reset, VmState.Running, RunAsync) with { Ends = [JobState.Succeeded, JobState.Interrupted] },
+        Act("reset of a paused machine", VmAction.Reset, VmState.Running, PauseAsync) with { Ends = [JobState.Succeeded, JobState.Interrupted] },
+        Act("pause", VmAction.Pause, VmState.Paused, RunAsync),
+        Act("resume", VmAction.Resume, VmState.Running, PauseAsync),
+        Act("suspend", VmAction.Suspend, VmState.Suspended, RunAsync),
+        Act("suspend of a paused machine", VmAction.Suspend, VmState.Suspended, PauseAsync),
+        Act("suspend, cancelled", VmAction.Suspend, VmState.Suspended, RunAsync) with { CancelAtCall = 1, Undisturbed = JobState.Cancelled, Ends = [JobState.Cancelled, JobState.Succeeded] },
+        new()
+        {
+            Name = "stop, start and pause in a row",
+            Kind = "vm-action/start",
+            Prepare = RunAsync,
+            Ask = async p =>
+            {
+                var vm = await p.VmAsync(Machine);
+                List<JobId> jobs = [];
+                foreach (var action in (VmAction[])[VmAction.Stop, VmAction.Start, VmAction.Pause])
+                    jobs.Add((await p.Vms.ActAsync(FaultPortal.Ada, vm, action, new VmActionOptions(), default)).Id);
+                return [.. jobs];
+            },
+            After = VmState.Paused,
+        },
+        Change("change of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] }),
+            d => d with { Disks = [Blank("disk0"), Blank("disk2")] }, VmState.Stopped),
+        Change("change of a running machine", async p =>
+        {
+            await RegisterAsync(p, Disc, p.Folder.SourceIso);
+            await p.CreateAsync(Define() with { Disks = [Blank("disk0"), new() { Name = "cd0", Cdrom = true, Bus = DiskBusChoice.Sata }] }, start: true);
+        }, d => d with { Disks = [Blank("disk0") with { Limits = new() { Iops = 500 } }, d.Disks[1] with { Image = Disc }, Blank("disk1")] }, VmState.Running),
+        Delete("delete of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] })),
+        Delete("delete of a running machine", RunAsync),
+        new()
+        {
+            Name = "register an image",
+            Kind = "register-image",
+            Ask = async p => [(await p.Images.RegisterAsync(FaultPortal.Ada, Small, p.Folder.SourceImage, default)).Job.Id],
+        },
+        new()
+        {
+            Name = "register an image, refused",
+            Kind = "register-image",
+            Prepare = p => File.WriteAllTextAsync(Path.Combine(p.Folder.Source, "bad.img"), "KDMV" + new string('x', 100_000)),
+            Ask = async p => [(await p.Images.RegisterAsync(FaultPortal.Ada, Small, Path.Combine(p.Folder.Source, "bad.img"), default)).Job.Id],
+            Undisturbed = JobState.Failed,
+            Ends = [JobState.Failed],
+        },
+        new()
+        {
+            Name = "delete an image",
+            Kind = "delete-image",
+            Prepare = p => RegisterAsync(p, Small, p.Folder.SourceImage),
+            Ask = async p => [(await p.Images.DeleteAsync(FaultPortal.Ada, (await p.ImageAsync(Small)).Id, default)).Id],
+        },
+        new() { Name = "prove the accelerator", Kind = "prove-accelerator", Ask = async p => [(await p.Hosts.ProveAcceleratorAsync(FaultPortal.Ada, default)).Id] },
+    ];
+
+    /// <summary>Idle in its firmware: cheap to run.</summary>
+    private static VmDefinition Define() => new()
+    {
+        Name = Machine,
+        Accelerator = AcceleratorChoice.Tcg,
+        Memory = new() { SizeMiB = 32 },
+        Disks = [Blank("disk0")],
+        Consoles = new() { Graphics = GraphicsChoice.None },
+    };
+
+    private static DiskDefinition Blank(string name) => new() { Name = name, SizeGiB = 1 };
+
+    private static Task RunAsync(FaultPortal p) => p.CreateAsync(Define(), start: true);
+
+    private static async Task PauseAsync(FaultPortal p)
+    {
+        await RunAsync(p);
+        await p.ActAsync(await p.VmAsync(Machine), VmAction.Pause);
+    }
+
+    private static async Task RegisterAsync(FaultPortal p, string name, string path) => await p.SucceededAsync((await p.Images.RegisterAsync(FaultPortal.Ada, name, path, default)).Job.Id);
+
+    private static Scenario Act(string name, VmAction action, VmState after, Func<FaultPortal, Task> prepare, VmActionOptions? options = null) => new()
+    {
+        Name = name,
+        Kind = $"vm-action/{PortalJson.Text(action)}",
+        Prepare = prepare,
+        Ask = async p => [(await p.Vms.ActAsync(FaultPortal.Ada, await p.VmAsync(Machine), action, options ?? new VmActionOptions(), default)).Id],
+        After = after,
+    };
+
+    private static Scenario Change(string name, Func<FaultPortal, Task> prepare, Func<VmDefinition, VmDefinition> change, VmState after) => new()
+    {
+        Name = name,
+        Kind = "change-vm",
+        Prepare = prepare,
+        Ask = async p =>
+        {
+            var vm = await p.Vms.GetAsync(FaultPortal.Ada, await p.VmAsync(Machine), default);
+            return [(await p.Vms.ReplaceAsync(FaultPortal.Ada, vm.Id, change(vm.Definition), null, default)).Job!.Id];
+        },
+        After = after,
+    };
+
+    private static Scenario Delete(string name, Func<FaultPortal, Task> prepare) => new()
+    {
+        Name = name,
+        Kind = "delete-vm",
+        Prepare = prepare,
+        Ask = async p => [(await p.Vms.DeleteAsync(FaultPortal.Ada, await p.VmAsync(Machine), null, default)).Id],
+    };
+}
