@@ -9,6 +9,12 @@ public sealed record EngineOptions
     /// <summary>Jobs that may run at once.</summary>
     public int ParallelJobs { get; init; } = 32;
 
+    /// <summary>Steps that keep CPUs or disks of the host busy (starts, saves, full copies) that may run at once.</summary>
+    public int ParallelHeavySteps { get; init; } = Math.Max(4, Environment.ProcessorCount * 2);
+
+    /// <summary>First and last user id that machines get on the host; null runs them as the portal's own user.</summary>
+    public (int First, int Last)? MachineUids { get; init; } = (61_000, 64_999);
+
     /// <summary>Number of simulated machines; null for the real host.</summary>
     public int? Simulated { get; init; }
 

@@ -55,8 +55,10 @@ public static class EngineRegistration
 
     private static void AddHosts(this IServiceCollection services)
     {
+        services.AddSingleton<HostBoot>();
         services.AddHosted<HostLink>();
-        services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>(), sp.GetRequiredService<VmTracker>(),
+        services.AddHosted<StrangerWatch>();
+        services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
     }
 
@@ -82,6 +84,7 @@ public static class EngineRegistration
         services.AddSingleton<VmOperationsContext>();
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
+        services.AddHosted<AutomaticStarts>();
     }
 
     private static void AddImages(this IServiceCollection services)

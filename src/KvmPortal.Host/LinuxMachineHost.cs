@@ -158,6 +158,10 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) =>
+        Task.Run(() => new StrangerReader(paths).Read(Environment.ProcessId, machines.All.Select(m => m.Pid).ToHashSet()), cancellationToken);
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => Task.FromResult(images.List(folder));
 
     /// <inheritdoc/>

@@ -37,6 +37,8 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
         return received;
     }
 
+    public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => inner.FindStrangersAsync(cancellationToken);
+
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => inner.ListFilesAsync(folder, cancellationToken);
 
     private async IAsyncEnumerable<StepReport> WatchedAsync(HostStep step, bool undo, IAsyncEnumerable<StepReport> reports, [EnumeratorCancellation] CancellationToken ct)

@@ -78,6 +78,14 @@ internal static class Scenarios
             },
             After = VmState.Paused,
         },
+        new()
+        {
+            Name = "start of many",
+            Kind = "bulk-vms",
+            Prepare = p => p.CreateAsync(Define()),
+            Ask = async p => [(await p.Vms.ActOnManyAsync(FaultPortal.Ada, [await p.VmAsync(Machine)], VmAction.Start, new VmActionOptions(), new BulkOptions(), default)).Id],
+            After = VmState.Running,
+        },
         Change("change of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] }),
             d => d with { Disks = [Blank("disk0"), Blank("disk2")] }, VmState.Stopped),
         Change("change of a running machine", async p =>

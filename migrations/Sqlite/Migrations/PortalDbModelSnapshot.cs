@@ -196,6 +196,39 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.ToTable("Events", (string)null);
                 });
 
+            modelBuilder.Entity("KvmPortal.Engine.Hosts.MachineUid", b =>
+                {
+                    b.Property<int>("Uid")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<long?>("FreedAt")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<Guid?>("VmId")
+                        .HasColumnType("TEXT");
+
+                    b.HasKey("Uid");
+
+                    b.HasIndex("VmId")
+                        .IsUnique();
+
+                    b.ToTable("MachineUids", (string)null);
+                });
+
+            modelBuilder.Entity("KvmPortal.Engine.Hosts.PortalFact", b =>
+                {
+                    b.Property<string>("Key")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Value")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.HasKey("Key");
+
+                    b.ToTable("PortalFacts", (string)null);
+                });
+
             modelBuilder.Entity("KvmPortal.Engine.Images.Image", b =>
                 {
                     b.Property<Guid>("Id")
@@ -284,6 +317,9 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.Property<string>("Owner")
                         .HasColumnType("TEXT");
 
+                    b.Property<Guid?>("ParentId")
+                        .HasColumnType("TEXT");
+
                     b.Property<string>("Plan")
                         .IsRequired()
                         .HasColumnType("TEXT");
@@ -320,11 +356,13 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                         .IsRequired()
                         .HasColumnType("TEXT");
 
-                    b.PrimitiveCollection<string>("Warnings")
+                    b.Property<string>("Warnings")
                         .IsRequired()
                         .HasColumnType("TEXT");
 
                     b.HasKey("Id");
+
+                    b.HasIndex("ParentId");
 
                     b.HasIndex("SerialKey")
                         .IsUnique()
@@ -500,6 +538,9 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.Property<long>("ChangedAt")
                         .HasColumnType("INTEGER");
 
+                    b.Property<string>("Confinement")
+                        .HasColumnType("TEXT");
+
                     b.Property<int>("CpuCount")
                         .HasColumnType("INTEGER");
 
@@ -560,6 +601,9 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.Property<string>("TagIndex")
                         .IsRequired()
                         .HasColumnType("TEXT");
+
+                    b.Property<int?>("Uid")
+                        .HasColumnType("INTEGER");
 
                     b.Property<int>("Version")
                         .IsConcurrencyToken()

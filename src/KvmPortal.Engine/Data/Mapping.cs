@@ -1,8 +1,10 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Metadata.Builders;
 
@@ -17,6 +19,7 @@ internal sealed class VmMapping : IEntityTypeConfiguration<Vm>, IEntityTypeConfi
         entity.HasIndex(v => v.Name).IsUnique();
         entity.Property(v => v.Definition).HasConversion(JsonColumn.Converter<VmDefinition>());
         entity.Property(v => v.RunningDefinition).HasConversion(JsonColumn.Converter<VmDefinition>()!);
+        entity.Property(v => v.Confinement).HasConversion(JsonColumn.Converter<ConfinementReport>()!);
         entity.Property(v => v.Version).IsConcurrencyToken();
         entity.HasMany(v => v.Disks).WithOne().HasForeignKey(d => d.VmId).OnDelete(DeleteBehavior.Restrict);
         entity.Ignore(v => v.Status);
@@ -28,6 +31,18 @@ internal sealed class VmMapping : IEntityTypeConfiguration<Vm>, IEntityTypeConfi
         entity.HasIndex(d => new { d.VmId, d.Name }).IsUnique();
         entity.HasIndex(d => d.ImageId);
     }
+}
+
+internal sealed class HostMapping : IEntityTypeConfiguration<MachineUid>, IEntityTypeConfiguration<PortalFact>
+{
+    public void Configure(EntityTypeBuilder<MachineUid> entity)
+    {
+        entity.ToTable("MachineUids").HasKey(u => u.Uid);
+        entity.Property(u => u.Uid).ValueGeneratedNever();
+        entity.HasIndex(u => u.VmId).IsUnique();
+    }
+
+    public void Configure(EntityTypeBuilder<PortalFact> entity) => entity.ToTable("PortalFacts").HasKey(f => f.Key);
 }
 
 internal sealed class ImageMapping : IEntityTypeConfiguration<Image>
@@ -50,6 +65,7 @@ internal sealed class JobMapping : IEntityTypeConfiguration<Job>, IEntityTypeCon
         entity.HasIndex(j => j.SerialKey).IsUnique().HasFilter("\"State\" = 'Running'").HasDatabaseName("IX_Jobs_OneRunningPerKey");
         entity.HasIndex(j => new { j.State, j.CreatedAt });
         entity.HasIndex(j => new { j.TargetId, j.CreatedAt });
+        entity.HasIndex(j => j.ParentId);
         entity.Property(j => j.Intent).HasConversion(JsonColumn.Converter<JobIntent>());
         entity.Property(j => j.Plan).HasConversion(JsonColumn.Converter<Plan>());
         entity.Property(j => j.Warnings).HasConversion(JsonColumn.Converter<List<Sentence>>());

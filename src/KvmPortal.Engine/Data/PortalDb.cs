@@ -1,6 +1,7 @@
 using System.Text.Json;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Events;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
@@ -24,6 +25,8 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
     internal DbSet<VmRollup> VmRollups => Set<VmRollup>();
     internal DbSet<HostRollup> HostRollups => Set<HostRollup>();
     internal DbSet<AccessToken> AccessTokens => Set<AccessToken>();
+    internal DbSet<MachineUid> MachineUids => Set<MachineUid>();
+    internal DbSet<PortalFact> PortalFacts => Set<PortalFact>();
     internal DbSet<IdempotencyKey> IdempotencyKeys => Set<IdempotencyKey>();
 
     protected override void ConfigureConventions(ModelConfigurationBuilder builder)

@@ -3,6 +3,7 @@ using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
+using System.Threading.Channels;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -12,9 +13,10 @@ namespace KvmPortal.Engine.Hosts;
 /// Listens to the host for as long as the portal lives and turns what it says into states and events. The only reader of
 /// <see cref="IMachineHost.WatchAsync"/>; a lost connection is said, and tried again.
 /// </summary>
-internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvents events, TimeProvider time, ILogger<HostLink> logger) : BackgroundService
+internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvents events, HostBoot boot, ILogger<HostLink> logger) : BackgroundService
 {
     private readonly TaskCompletionSource firstSnapshot = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<VmEnded> ended = Channel.CreateUnbounded<VmEnded>(new UnboundedChannelOptions { SingleReader = true });
     private HashSet<VmId>? seen;
 
     /// <summary>Null while connected; else what is wrong.</summary>
@@ -22,6 +24,9 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
 
     /// <summary>Completes when the host has named every machine that runs; jobs wait for it.</summary>
     public Task Ready => firstSnapshot.Task;
+
+    /// <summary>Machines that ended or crashed without being asked to, for the one who may start them again. Bounded by the number of VMs.</summary>
+    public ChannelReader<VmEnded> Ended => ended.Reader;
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -32,6 +37,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
         {
             try
             {
+                await boot.NoteAsync(stoppingToken);
                 await tracker.LoadAsync(stoppingToken);
                 seen = [];
                 await foreach (var happened in host.WatchAsync(stoppingToken))
@@ -53,7 +59,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
 
             try
             {
-                await Task.Delay(pause, time, stoppingToken);
+                await Task.Delay(pause, stoppingToken);
             }
             catch (OperationCanceledException)
             {
@@ -80,9 +86,13 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
                 break;
             case MachineStateChanged e:
                 await ToldAsync(e.MachineId, new MachineTruth(e.State, null, Words(e.Reason)), null, null, ct);
+                if (e.State is MachineRunState.Panicked or MachineRunState.InternalError)
+                    ended.Writer.TryWrite(new VmEnded(new VmId(e.MachineId), Crashed: true));
                 break;
             case MachineEnded e:
                 await ToldAsync(e.MachineId, new MachineTruth(null, e.End, e.End == MachineEnd.Quit ? null : Words(e.Reason)), null, null, ct, e.StderrTail);
+                if (e.End is MachineEnd.Crashed or MachineEnd.GuestPowerOff or MachineEnd.HostSignal)
+                    ended.Writer.TryWrite(new VmEnded(new VmId(e.MachineId), Crashed: e.End == MachineEnd.Crashed));
                 break;
             case MachineNotice e:
                 if (await tracker.FindAsync(new VmId(e.MachineId), ct) is { } vm)
@@ -113,9 +123,10 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
     {
         if (seen is null)
             return;
+        var truth = await boot.Rebooted ? new MachineTruth(null, MachineEnd.HostReboot, Say.HostRestarted) : new MachineTruth(null, MachineEnd.Unknown, Say.EndedUnwatched);
         foreach (var id in await tracker.ThoughtRunningAsync(ct))
             if (!seen.Contains(id))
-                await ToldAsync(id.Value, new MachineTruth(null, MachineEnd.Unknown, Say.EndedUnwatched), null, null, ct);
+                await ToldAsync(id.Value, truth, null, null, ct);
         seen = null;
         tracker.DeriveAll();
     }
@@ -135,3 +146,6 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
 
     private static JobTarget Target(VmSummary vm) => new(TargetType.Vm, vm.Id.Value, vm.Name);
 }
+
+/// <summary>A machine ended, or stands still, that nobody had asked to.</summary>
+internal sealed record VmEnded(VmId VmId, bool Crashed);

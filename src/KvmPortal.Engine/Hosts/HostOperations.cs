@@ -8,21 +8,26 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Hosts;
 
 /// <summary>The host as its page shows it. There is one; its id is fixed.</summary>
-public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, Sentence? ConnectionProblem, int RunningVms, int VmCount);
+public sealed record HostView(Guid Id, HostFacts Facts, bool Connected, Sentence? ConnectionProblem, int RunningVms, int VmCount)
+{
+    /// <summary>Guests on the host that the portal does not know.</summary>
+    public IReadOnlyList<Stranger> Strangers { get; init; } = [];
+}
 
 /// <summary>What callers can see of and do with the host.</summary>
 public sealed class HostOperations
 {
     private readonly IMachineHost host;
     private readonly HostLink link;
+    private readonly StrangerWatch strangers;
     private readonly VmTracker tracker;
     private readonly PortalStore store;
     private readonly JobQueue queue;
 
-    internal HostOperations(IMachineHost host, HostLink link, VmTracker tracker, PortalStore store, JobQueue queue)
+    internal HostOperations(IMachineHost host, (HostLink Link, StrangerWatch Strangers) watch, VmTracker tracker, PortalStore store, JobQueue queue)
     {
         this.host = host;
-        this.link = link;
+        (link, strangers) = watch;
         this.tracker = tracker;
         this.store = store;
         this.queue = queue;
@@ -35,7 +40,7 @@ public sealed class HostOperations
     {
         var facts = await host.GetFactsAsync(ct);
         var all = await tracker.AllAsync(ct);
-        return new HostView(LocalHostId, facts, link.Problem is null, link.Problem, all.Count(v => v.Status.Pid is not null), all.Length);
+        return new HostView(LocalHostId, facts, link.Problem is null, link.Problem, all.Count(v => v.Status.Pid is not null), all.Length) { Strangers = strangers.Known };
     }
 
     /// <summary>What the proof does.</summary>

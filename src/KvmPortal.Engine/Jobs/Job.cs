@@ -5,7 +5,8 @@ namespace KvmPortal.Engine.Jobs;
 
 public enum JobState { Queued, Running, Succeeded, Failed, Cancelled, Interrupted }
 
-public enum TargetType { Vm, Image, Host }
+/// <summary>`Vms`: many at once; the name is their number.</summary>
+public enum TargetType { Vm, Image, Host, Vms }
 
 /// <summary>What a job is about; the name is kept so that history reads well after the target is gone.</summary>
 public sealed record JobTarget(TargetType Type, Guid Id, string Name);
@@ -42,6 +43,8 @@ internal sealed class Job
     /// <summary>Runner that claimed the job; every checkpoint names it, so a runner that lost its lease changes nothing.</summary>
     public string? Owner { get; set; }
     public DateTimeOffset? LeaseUntil { get; set; }
+    /// <summary>The bulk job that asked for this one.</summary>
+    public JobId? ParentId { get; set; }
 }
 
 /// <summary>One line of a job's log.</summary>
@@ -71,6 +74,8 @@ public sealed record JobView
     public ProblemInfo? Error { get; init; }
     public IReadOnlyList<Sentence> Warnings { get; init; } = [];
     public bool CancelRequested { get; init; }
+    /// <summary>The bulk job that asked for this one.</summary>
+    public JobId? ParentId { get; init; }
 }
 
 /// <param name="Step">Summary of the step that runs; null before and after.</param>

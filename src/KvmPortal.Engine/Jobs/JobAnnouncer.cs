@@ -77,12 +77,13 @@ internal sealed class JobAnnouncer(LiveFeed live, PortalEvents events, TimeProvi
         Error = job.Error,
         Warnings = job.Warnings,
         CancelRequested = job.CancelRequested,
+        ParentId = job.ParentId,
     };
 
     private static JobProgress ProgressOf(Job job)
     {
         var count = job.Plan.Steps.Count;
-        var done = job.Plan.Steps.Count(s => s.State is StepState.Done or StepState.Skipped);
+        var done = job.Plan.Steps.Count(s => s.State is StepState.Done or StepState.Skipped || (job.TargetType == TargetType.Vms && s.State is StepState.Failed or StepState.Undone));
         var part = job.BytesTotal > 0 ? Math.Clamp((double)job.BytesDone / job.BytesTotal, 0, 1) : 0;
         var percent = job.State == JobState.Succeeded ? 100 : count == 0 ? 0 : (int)Math.Min(99, 100 * (done + part) / count);
         var step = job.State == JobState.Running ? job.Plan.Steps.FirstOrDefault(s => s.State == StepState.Running)?.Summary : null;

@@ -3,7 +3,7 @@ using KvmPortal.Engine.Data;
 namespace KvmPortal.Engine.Jobs;
 
 /// <summary>What a job list can be narrowed by; translated to SQL, so only `field = value` joined by `and` (the table may be long).</summary>
-internal sealed record JobFilter(JobState? State, string? Kind, string? Target, string? Text, bool ActiveOnly)
+internal sealed record JobFilter(JobState? State, string? Kind, string? Target, string? Text, bool ActiveOnly, JobId? Parent = null)
 {
     public static JobFilter Parse(ListQuery query)
     {
@@ -20,8 +20,9 @@ internal sealed record JobFilter(JobState? State, string? Kind, string? Target, 
                 "state" when value == "active" => filter with { ActiveOnly = true },
                 "state" => filter with { State = Enum.GetValues<JobState>().Cast<JobState?>().FirstOrDefault(s => PortalJson.Text(s!.Value) == value) ?? throw Wrong(Say.FilterNoJobState(value)) },
                 "kind" => filter with { Kind = value },
+                "parent" => filter with { Parent = JobId.TryParse(value, null, out var parent) ? parent : throw Wrong(Say.FilterNotTerm(term)) },
                 "target" => filter with { Target = value },
-                _ => throw Wrong(Say.FilterNoField(field, "kind, state, target")),
+                _ => throw Wrong(Say.FilterNoField(field, "kind, parent, state, target")),
             };
         }
 
@@ -32,6 +33,8 @@ internal sealed record JobFilter(JobState? State, string? Kind, string? Target, 
     {
         if (State is { } state)
             jobs = jobs.Where(j => j.State == state);
+        if (Parent is { } parent)
+            jobs = jobs.Where(j => j.ParentId == parent);
         if (ActiveOnly)
             jobs = jobs.Where(j => j.State == JobState.Queued || j.State == JobState.Running);
         if (Kind is { } kind)

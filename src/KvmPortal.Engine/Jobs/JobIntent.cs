@@ -13,6 +13,7 @@ namespace KvmPortal.Engine.Jobs;
 [JsonDerivedType(typeof(RegisterImageIntent), "register-image")]
 [JsonDerivedType(typeof(DeleteImageIntent), "delete-image")]
 [JsonDerivedType(typeof(ProveAcceleratorIntent), "prove-accelerator")]
+[JsonDerivedType(typeof(BulkVmsIntent), "bulk-vms")]
 public abstract record JobIntent;
 
 /// <summary>Make the disks of a new VM, and start it when asked.</summary>
@@ -33,3 +34,8 @@ public sealed record DeleteImageIntent(ImageId ImageId) : JobIntent;
 
 /// <summary>Try again whether KVM can run a guest.</summary>
 public sealed record ProveAcceleratorIntent : JobIntent;
+
+/// <summary>One action on many VMs; its plan has a <see cref="Plans.RunChild"/> for each.</summary>
+/// <param name="Parallel">Children that may be under way at once.</param>
+/// <param name="StopOnError">After a failure no further child is asked for.</param>
+public sealed record BulkVmsIntent(VmAction Action, int DeadlineSeconds, bool Force, int Parallel, bool StopOnError) : JobIntent;

@@ -8,9 +8,19 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Jobs;
 
 /// <summary>From an intent to the plan that holds now: reads the inputs, calls the pure planner.</summary>
-internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost host)
+internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost host, HostLink link)
 {
-    public async Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct) => intent switch
+    /// <summary>Completes when it is known which machines run.</summary>
+    public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
+
+    public async Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct)
+    {
+        // Which machines run must be known before anything is decided about them.
+        await link.Ready.WaitAsync(TimeSpan.FromSeconds(30), ct);
+        return await DecideAsync(intent, log, ct);
+    }
+
+    private async Task<Plan> DecideAsync(JobIntent intent, JobLogger log, CancellationToken ct) => intent switch
     {
         CreateVmIntent e => CreatePlanner.Plan(await StartInputsAsync(e.VmId, e.Start, log, ct), e.Start),
         VmActionIntent e => VmOperations.Decide(await StartInputsAsync(e.VmId, e.Action == VmAction.Start, log, ct), e.Action, new VmActionOptions(e.DeadlineSeconds, e.Force)),
@@ -18,6 +28,7 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost 
         DeleteVmIntent e => DeletePlanner.Plan(await vms.InputsAsync(e.VmId, ct)),
         RegisterImageIntent e => ImagePlanner.Register(e),
         DeleteImageIntent e => ImagePlanner.Delete(await images.GetAsync(e.ImageId, ct), await images.UsersAsync(e.ImageId, ct)),
+        BulkVmsIntent => throw new InvalidOperationException("A bulk job runs its children by the plan that it was given."),
         ProveAcceleratorIntent => HostOperations.PlanProof(),
         _ => throw new InvalidOperationException($"No planner for {intent.GetType().Name}."),
     };

@@ -14,6 +14,7 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
 {
     private readonly Channel<string> posted = Channel.CreateUnbounded<string>();
     private readonly ConcurrentDictionary<JobId, CancellationTokenSource> running = new();
+    private readonly ConcurrentDictionary<JobId, Task> bulks = new();
     private readonly string owner = $"{Environment.ProcessId}-{Guid.CreateVersion7():N}";
 
     /// <summary>Says that a key may have a job to claim.</summary>
@@ -33,6 +34,7 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
         var renewing = RenewAsync(stoppingToken);
         var workers = Enumerable.Range(0, options.ParallelJobs).Select(_ => WorkAsync(stoppingToken));
         await Task.WhenAll(workers.Append(renewing));
+        await Task.WhenAll(bulks.Values);
     }
 
     private async Task WorkAsync(CancellationToken stopping)
@@ -58,6 +60,14 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
             var cancel = running.GetOrAdd(job.Id, _ => new CancellationTokenSource());
             if (job.CancelRequested)
                 await cancel.CancelAsync();
+            if (job.Intent is BulkVmsIntent)
+            {
+                // Waits for its children most of the time: it must not hold a worker that they need.
+                bulks[job.Id] = RunBulkAsync(job, lastLine, cancel.Token, stopping);
+                id = null;
+                return;
+            }
+
             await executions.Create(job).RunAsync(lastLine, cancel.Token, stopping);
             Post(key);
         }
@@ -79,6 +89,48 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
             if (id is { } ended)
                 running.TryRemove(ended, out _);
         }
+    }
+
+    private async Task RunBulkAsync(Job job, int lastLine, CancellationToken cancel, CancellationToken stopping)
+    {
+        await Task.Yield();
+        try
+        {
+            await executions.CreateBulk(job, Begin, id => _ = CancelChildAsync(id)).RunAsync(lastLine, executions.Time, cancel, stopping);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+        }
+        catch (LeaseLostException e)
+        {
+            logger.LogWarning(e, "Job {Job} was taken over by another runner.", job.Id);
+        }
+        catch (Exception e)
+        {
+            logger.LogError(e, "Job {Job} could not be carried on.", job.Id);
+            _ = RetryLaterAsync(job.SerialKey, stopping);
+        }
+        finally
+        {
+            running.TryRemove(job.Id, out _);
+            bulks.TryRemove(job.Id, out _);
+        }
+    }
+
+    private void Begin(Job child)
+    {
+        _ = announcer.QueuedAsync(child);
+        Post(child.SerialKey);
+    }
+
+    private async Task CancelChildAsync(JobId id)
+    {
+        if (await jobs.RequestCancelAsync(id, CancellationToken.None) is not { } child)
+            return;
+        if (child.State == JobState.Cancelled)
+            await announcer.EndedAsync(child, CancellationToken.None);
+        else if (child.State == JobState.Running)
+            Cancel(id);
     }
 
     private async Task RetryLaterAsync(string key, CancellationToken stopping)
@@ -121,5 +173,9 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
 /// <summary>Puts a job together with what it needs to run.</summary>
 internal sealed class JobExecutionFactory(JobStore jobs, StepRunner steps, JobAnnouncer announcer, TimeProvider time)
 {
+    public TimeProvider Time => time;
+
     public JobExecution Create(Job job) => new(job, jobs, steps, announcer, time);
+
+    public BulkExecution CreateBulk(Job job, Action<Job> begin, Action<JobId> cancelChild) => new(job, jobs, announcer, begin, cancelChild);
 }

@@ -117,5 +117,9 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
         return job;
     }, ct);
 
+    /// <summary>Child jobs of a bulk job by the id of their VM.</summary>
+    public Task<Dictionary<Guid, JobId>> ChildrenAsync(JobId parent, CancellationToken ct) =>
+        store.ReadAsync(async db => (await db.Jobs.Where(j => j.ParentId == parent).Select(j => new { j.TargetId, j.Id }).ToListAsync(ct)).ToDictionary(j => j.TargetId, j => j.Id), ct);
+
     public Task<Job?> FindAsync(JobId id, CancellationToken ct) => store.ReadAsync(db => db.Jobs.FirstOrDefaultAsync(j => j.Id == id, ct), ct);
 }

@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -12,7 +13,7 @@ namespace KvmPortal.Engine.Jobs;
 /// Runs the steps that change only the portal's own records, inside the transaction that marks them done: effect and mark are kept together or not at all.
 /// Each returns what is to be told once that transaction has committed.
 /// </summary>
-internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents events)
+internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents events, TimeProvider time)
 {
     private static readonly Func<Task> Silent = () => Task.CompletedTask;
 
@@ -76,8 +77,17 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
         }
     }
 
-    /// <summary>Keeps what the host found in an image together with the mark that the step is done: the step that publishes it may come after a crash.</summary>
-    public static async Task KeepImageAsync(PortalDb db, ReceivedImage found, CancellationToken ct)
+    /// <summary>Keeps what the host reported together with the mark that the step is done: a crash after it loses neither.</summary>
+    public static async Task<Func<Task>> KeepAsync(PortalDb db, Job job, StepDone done, CancellationToken ct)
+    {
+        if (done.Image is { } image)
+            await KeepImageAsync(db, image, ct);
+        if (done.Confinement is { } report && await db.Vms.FirstOrDefaultAsync(v => v.Id == new VmId(job.TargetId), ct) is { } vm)
+            vm.Confinement = report;
+        return Silent;
+    }
+
+    private static async Task KeepImageAsync(PortalDb db, ReceivedImage found, CancellationToken ct)
     {
         var id = new ImageId(found.ImageId);
         if (await db.Images.FirstOrDefaultAsync(i => i.Id == id, ct) is { } row)
@@ -96,6 +106,7 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
         var vm = await db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct);
         await db.Disks.Where(d => d.VmId == id).ExecuteDeleteAsync(ct);
         await db.VmRollups.Where(r => r.VmId == id).ExecuteDeleteAsync(ct);
+        await MachineUids.FreeAsync(db, id, time.GetUtcNow(), ct);
         if (vm is not null)
             db.Vms.Remove(vm);
         return () =>

@@ -1,4 +1,3 @@
-using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -6,19 +5,16 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Jobs;
 
 /// <summary>Plans a job at its turn, runs one step wherever it belongs, undoes it, and checks at the end that the aim is really reached.</summary>
-internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSteps portal, VmTracker tracker, HostLink link)
+internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSteps portal, VmTracker tracker, EngineOptions options)
 {
+    private readonly int heavyLimit = options.ParallelHeavySteps;
+    private readonly SemaphoreSlim heavy = new(options.ParallelHeavySteps);
     private static readonly TimeSpan ProofTime = TimeSpan.FromSeconds(5);
 
-    public async Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct)
-    {
-        // Which machines run must be known before anything is decided about them.
-        await link.Ready.WaitAsync(TimeSpan.FromSeconds(30), ct);
-        return await planner.PlanAsync(intent, log, ct);
-    }
+    public Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct) => planner.PlanAsync(intent, log, ct);
 
     /// <summary>Completes when it is known which machines run; a job that goes on after a restart must not act before.</summary>
-    public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
+    public Task ReadyAsync(CancellationToken ct) => planner.ReadyAsync(ct);
 
     /// <summary>The records' half of a plan; runs inside the checkpoint's transaction.</summary>
     public PortalSteps Portal => portal;
@@ -30,8 +26,26 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
             tracker.SetActivity(action.VmId, VmLifecycle.ActivityOf(action.Action));
         else if (job.Intent is CreateVmIntent { Start: true } create)
             tracker.SetActivity(create.VmId, VmActivity.Starting);
-        return await OnHostAsync(step, progress, log, ct);
+        if (!IsHeavy(step))
+            return await OnHostAsync(step, progress, log, ct);
+        if (!heavy.Wait(0, CancellationToken.None))
+        {
+            log(Say.WaitsForHeavy($"{heavyLimit}"));
+            await heavy.WaitAsync(ct);
+        }
+
+        try
+        {
+            return await OnHostAsync(step, progress, log, ct);
+        }
+        finally
+        {
+            heavy.Release();
+        }
     }
+
+    /// <summary>Steps that keep the host's CPUs or disks busy: only so many at once, or a whole fleet's start would slow every machine that runs.</summary>
+    private static bool IsHeavy(HostStep step) => step is LaunchMachine or SaveMachine or RegisterImage or CreateDisk { Linked: false, SourcePath: not null };
 
     /// <summary>Undoes a step on the host.</summary>
     public async Task UndoAsync(HostStep step, JobLogger log, CancellationToken ct)

@@ -54,6 +54,7 @@ internal static class ChangePlanner
         Description = wanted.Description,
         Tags = wanted.Tags,
         Autostart = wanted.Autostart,
+        Restart = wanted.Restart,
         CloudInit = wanted.CloudInit,
         Disks = [.. running.Disks.Select(d => wanted.Disks.FirstOrDefault(w => w.Name == d.Name && w.Cdrom == d.Cdrom) is { } w
             ? d with { Limits = w.Limits, Image = d.Cdrom ? w.Image : d.Image } : d)],
@@ -131,7 +132,7 @@ internal static class ChangePlanner
 
     private static (Effect Effect, Sentence Reason) Judge(string pointer, bool running) => pointer.Split('/')[1] switch
     {
-        "name" or "description" or "tags" or "autostart" or "cloudInit" => (Effect.Live, Say.PortalOnly),
+        "name" or "description" or "tags" or "autostart" or "restart" or "cloudInit" => (Effect.Live, Say.PortalOnly),
         _ when !running => (Effect.Live, Say.NextStart),
         "cpu" => (Effect.NextBoot, Say.CpusSinceStart),
         "memory" => (Effect.NextBoot, Say.MemorySinceStart),

@@ -52,6 +52,7 @@ public sealed record PlanStep
 [JsonDerivedType(typeof(RecordLive), "record-live")]
 [JsonDerivedType(typeof(RecordDiskReady), "record-disk-ready")]
 [JsonDerivedType(typeof(RecordImage), "record-image")]
+[JsonDerivedType(typeof(RunChild), "run-child")]
 public abstract record PortalStep
 {
     [JsonIgnore] public abstract string Kind { get; }
@@ -77,6 +78,9 @@ public sealed record RecordDiskReady(DiskId DiskId) : PortalStep { public overri
 
 /// <summary>Publishes an image with what the host found in it (taken from the job's last <see cref="StepDone.Image"/>).</summary>
 public sealed record RecordImage(ImageId ImageId) : PortalStep { public override string Kind => "record-image"; }
+
+/// <summary>One VM of a bulk job: a job of its own that the bulk job waits for (see BulkExecution).</summary>
+public sealed record RunChild(VmId VmId, string Name) : PortalStep { public override string Kind => "run-child"; }
 
 public enum Effect { Live, HotPlug, NextBoot, Refused }
 

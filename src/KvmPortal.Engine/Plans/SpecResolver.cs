@@ -54,6 +54,7 @@ internal static class SpecResolver
             Balloon = def.Memory.Balloon,
             GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,
             RestoreFrom = vm.SuspendPath,
+            Confinement = new ConfinementSpec { Uid = vm.Uid, Limits = LimitsOf(def.Limits) },
         };
         return new ResolvedSpec(spec, reasons, warnings);
     }
@@ -66,6 +67,19 @@ internal static class SpecResolver
     }
 
     public static FirmwareSpec FirmwareOf(VmDefinition def) => new(def.Firmware.Type == FirmwareChoice.Uefi ? FirmwareType.Uefi : FirmwareType.Bios, def.Firmware.SecureBoot);
+
+    private static ControlGroupSpec LimitsOf(LimitsDefinition limits) => new()
+    {
+        CpuWeight = limits.CpuWeight,
+        CpuPercent = limits.CpuPercent,
+        MemoryMaxMiB = limits.MemoryMaxMiB,
+        IoWeight = limits.IoWeight,
+        IoReadMiBps = limits.IoReadMiBps,
+        IoWriteMiBps = limits.IoWriteMiBps,
+        IoReadIops = limits.IoReadIops,
+        IoWriteIops = limits.IoWriteIops,
+        TasksMax = limits.TasksMax,
+    };
 
     private static void Require(VmDefinition def, HostFacts facts, List<Problem> problems)
     {

@@ -9,6 +9,8 @@ public static partial class HostSentences
     {
         Say.GuestPoweredOff, Say.WasStopped, Say.StateWasSaved, Say.EndedBySignal, Say.QemuDied, Say.EndNotKnown, Say.KernelPanicked, Say.GuestRestarted, Say.GuestRebooted,
         Say.ViewerConnected, Say.ViewerLeft, Say.AgentAsked, Say.AcpiPressed, Say.KvmUntried, Say.KvmWorks, Say.KvmAbsent, Say.SimulatedWorks, Say.SimulatedUntried, Say.CrashedResetOrStop, Say.NotRunning,
+        Say.HostRestarted, Say.EndedBySignalUnwatched, Say.QemuDiedUnwatched, Say.Unreachable, Say.ConnectionLost, Say.AnswersAgain, Say.TpmLost,
+        Say.NotRootOwnUser, Say.NotRootNoViews, Say.NoUidReserved, Say.UsesHostNetwork, Say.NoCompanion, Say.KvmRootOnly, Say.DisksOnNoDevice, Say.NoCgroup2,
         Say.QemuNotStarted, Say.QemuEndedEarly, Say.SwtpmNotStarted, Say.SwtpmHint, Say.QemuClosedEarly, Say.NotQmp,
     }.ToDictionary(s => s.Text);
 
@@ -27,6 +29,7 @@ public static partial class HostSentences
         (NotStartedCode(), m => Say.QemuNotStartedCode(m.Groups[1].Value, m.Groups[2].Value)),
         (NotStarted(), m => Say.QemuNotStartedWords(m.Groups[1].Value)),
         (Refused(), m => Say.QemuRefused(m.Groups[1].Value)),
+        (OnV1(), m => Say.ControllerOnV1(m.Groups[1].Value)),
         (Failed(), m => Say.KvmFailed(m.Groups[1].Value)),
     ];
 
@@ -40,6 +43,9 @@ public static partial class HostSentences
                 return made(match);
         return text;
     }
+
+    [GeneratedRegex(@"^The host's cgroup v2 at (\S+) does not have this controller; it is probably bound to cgroup v1\. The boot parameter systemd\.unified_cgroup_hierarchy=1 gives all of them to version 2\.$")]
+    private static partial Regex OnV1();
 
     [GeneratedRegex(@"^Its QEMU was killed by signal (\d+)\.\z")]
     private static partial Regex Killed();

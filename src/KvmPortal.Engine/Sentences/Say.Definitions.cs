@@ -59,6 +59,7 @@ public static partial class Say
     public static Sentence NumberFromTo(long least, long most) => Make($"Give a number from {least} to {most}.");
     public static Sentence AmountFromTo(long least, long most, Sentence unit) => Make($"Give {least} to {most} {unit}.");
     public static Sentence UnitSeconds => Make("seconds");
+    public static Sentence UnitMiB => Make("MiB");
     public static Sentence UnitVcpus => Make("vCPUs");
     public static Sentence UnitThreads => Make("threads per core");
     public static Sentence UnitIops => Make("operations per second (0: unlimited)");

@@ -3,6 +3,35 @@ namespace KvmPortal.Engine;
 // Sentences of plans: what steps do, why, what fields' changes mean, what is warned of.
 public static partial class Say
 {
+    public static Sentence BulkChild(Sentence action, string name) => Make($"{action} {name}.");
+    public static Sentence BulkAlreadySo => Make("It is so already: nothing will change.");
+    public static Sentence BulkDenied(string name, Sentence why) => Make($"{name}: not possible now. {why}");
+    public static Sentence BulkFailed(string failed, string all) => Make($"{failed} of {all} did not end well.");
+    public static Sentence BulkStopped(string never) => Make($"{never} were not asked, because the job was to stop at the first failure.");
+    public static Sentence BulkLook => Make("The log names each of them and why.");
+    public static Sentence ChildFailed(Sentence what, Sentence why) => Make($"{what} {why}");
+    public static Sentence ChildGone => Make("Its job is gone.");
+    public static Sentence NoVmsGiven => Make("Name at least one virtual machine, and at most 1000.");
+    public static Sentence WaitsForHeavy(string limit) => Make($"Waits: {limit} heavy steps run on the host already.");
+    public static Sentence ActionStart => Make("Start");
+    public static Sentence ActionShutdown => Make("Shut down");
+    public static Sentence ActionStop => Make("Stop");
+    public static Sentence ActionReset => Make("Reset");
+    public static Sentence ActionPause => Make("Pause");
+    public static Sentence ActionResume => Make("Resume");
+    public static Sentence ActionSuspend => Make("Suspend");
+
+    internal static Sentence OfAction(Vms.VmAction action) => action switch
+    {
+        Vms.VmAction.Start => ActionStart,
+        Vms.VmAction.Shutdown => ActionShutdown,
+        Vms.VmAction.Stop => ActionStop,
+        Vms.VmAction.Reset => ActionReset,
+        Vms.VmAction.Pause => ActionPause,
+        Vms.VmAction.Resume => ActionResume,
+        Vms.VmAction.Suspend => ActionSuspend,
+    };
+
     public static Sentence EndLeftover => Make("End what is left of the crashed machine.");
     public static Sentence CleanProcess => Make("A machine starts from a clean process.");
     public static Sentence ProveKvm => Make("Prove with a tiny guest whether KVM works.");

@@ -43,7 +43,24 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         CloudInit();
         Range("/autostart/order", vm.Autostart.Order, 0, 100_000, null);
         Range("/autostart/delaySeconds", vm.Autostart.DelaySeconds, 0, 3600, Say.UnitSeconds);
+        Range("/restart/maxRestarts", vm.Restart.MaxRestarts, 1, 1000, null);
+        Range("/restart/windowSeconds", vm.Restart.WindowSeconds, 10, 86_400, Say.UnitSeconds);
+        Limits(vm.Limits);
         return problems;
+    }
+
+    private void Limits(LimitsDefinition limits)
+    {
+        Range("/limits/cpuWeight", limits.CpuWeight, 1, 10_000, null);
+        Range("/limits/ioWeight", limits.IoWeight, 1, 10_000, null);
+        if (limits.CpuPercent is { } percent)
+            Range("/limits/cpuPercent", percent, 1, 1_000_000, null);
+        // Less than the guest's own memory would end the machine as soon as it uses it.
+        if (limits.MemoryMaxMiB is { } memory)
+            Range("/limits/memoryMaxMiB", memory, vm.Memory.SizeMiB, 16 * 1024 * 1024, Say.UnitMiB);
+        foreach (var (name, value) in ((string, int)[])[("ioReadMiBps", limits.IoReadMiBps), ("ioWriteMiBps", limits.IoWriteMiBps), ("ioReadIops", limits.IoReadIops), ("ioWriteIops", limits.IoWriteIops)])
+            Range($"/limits/{name}", value, 0, 100_000_000, null);
+        Range("/limits/tasksMax", limits.TasksMax, 32, 100_000, null);
     }
 
     private void Tags()

@@ -32,6 +32,11 @@ internal sealed class Vm
     /// <summary>Saved state of a suspended VM.</summary>
     public string? SuspendPath { get; set; }
 
+    /// <summary>The user and group id on the host that only this machine's processes have.</summary>
+    public int? Uid { get; set; }
+    /// <summary>What confined the machine at its last start.</summary>
+    public ConfinementReport? Confinement { get; set; }
+
     public VmState State { get; set; } = VmState.Stopped;
     public DateTimeOffset Since { get; set; }
     public Sentence? Reason { get; set; }

@@ -27,6 +27,8 @@ public record VmDefinition
     public ConsolesDefinition Consoles { get; init; } = new();
     public CloudInitDefinition? CloudInit { get; init; }
     public AutostartDefinition Autostart { get; init; } = new();
+    public RestartDefinition Restart { get; init; } = new();
+    public LimitsDefinition Limits { get; init; } = new();
 }
 
 public enum VmProfile { General, LowLatency, Hpc, AiMl }
@@ -171,4 +173,35 @@ public sealed record AutostartDefinition
     public bool Enabled { get; init; }
     public int Order { get; init; }
     public int DelaySeconds { get; init; }
+}
+
+public enum RestartPolicy { Never, OnCrash, Always }
+
+/// <summary>What happens when a machine ends that nobody stopped.</summary>
+public sealed record RestartDefinition
+{
+    /// <summary>`always` also starts it again after the guest powered itself off.</summary>
+    public RestartPolicy Policy { get; init; } = RestartPolicy.Never;
+    /// <summary>After so many restarts within the window it stays as it is.</summary>
+    public int MaxRestarts { get; init; } = 3;
+    public int WindowSeconds { get; init; } = 600;
+}
+
+/// <summary>What the machine's processes may take of the host, by its control groups. 0 and null are unlimited.</summary>
+public sealed record LimitsDefinition
+{
+    /// <summary>1 to 10000; 100 is an ordinary share.</summary>
+    public int CpuWeight { get; init; } = 100;
+    /// <summary>Percent of one CPU.</summary>
+    public int? CpuPercent { get; init; }
+    /// <summary>Null: the guest's memory and what QEMU needs beside it.</summary>
+    public int? MemoryMaxMiB { get; init; }
+    /// <summary>1 to 10000; 100 is an ordinary share.</summary>
+    public int IoWeight { get; init; } = 100;
+    public int IoReadMiBps { get; init; }
+    public int IoWriteMiBps { get; init; }
+    public int IoReadIops { get; init; }
+    public int IoWriteIops { get; init; }
+    /// <summary>Threads and processes.</summary>
+    public int TasksMax { get; init; } = 1024;
 }

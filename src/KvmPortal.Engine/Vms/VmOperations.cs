@@ -2,6 +2,7 @@ using System.Text.Json;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
+using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Host.Contract;
@@ -56,6 +57,7 @@ public sealed class VmOperations
         var job = await store.WriteAsync(async db =>
         {
             await RequireFreeNameAsync(db, vm.Name, vm.Id, ct);
+            vm.Uid = await MachineUids.TakeAsync(db, vm.Id, context.Options, context.Time.GetUtcNow(), ct);
             db.Vms.Add(vm);
             return plan.Steps.Count == 0 ? null : await queue.AddAsync(db, caller, "create-vm", Target(vm), new CreateVmIntent(vm.Id, start), plan, ct);
         }, ct);
@@ -137,11 +139,53 @@ public sealed class VmOperations
         return (await queue.CommittedAsync(job))!;
     }
 
+    /// <summary>Queues one action on many VMs as a job with a child job for each. Throws NotFound for an id that is none.</summary>
+    public async Task<JobView> ActOnManyAsync(Caller caller, IReadOnlyCollection<VmId> ids, VmAction action, VmActionOptions options, BulkOptions bulk, CancellationToken ct)
+    {
+        var vms = await ManyAsync(ids, options, bulk, ct);
+        var target = new JobTarget(TargetType.Vms, Guid.CreateVersion7(), $"{vms.Count}");
+        var intent = new BulkVmsIntent(action, options.DeadlineSeconds, options.Force, bulk.Parallel, bulk.StopOnError);
+        var job = await store.WriteAsync(db => queue.AddAsync(db, caller, $"{PortalJson.Text(action)}-vms", target, intent, BulkPlanner.Plan(vms, action), ct), ct);
+        return (await queue.CommittedAsync(job))!;
+    }
+
+    /// <summary>Names every VM, and says what will not be possible.</summary>
+    public async Task<Plan> PlanActOnManyAsync(Caller caller, IReadOnlyCollection<VmId> ids, VmAction action, VmActionOptions options, BulkOptions bulk, CancellationToken ct) =>
+        BulkPlanner.Plan(await ManyAsync(ids, options, bulk, ct), action);
+
+    private async Task<IReadOnlyList<VmSummary>> ManyAsync(IReadOnlyCollection<VmId> ids, VmActionOptions options, BulkOptions bulk, CancellationToken ct)
+    {
+        List<Problem> problems = [];
+        if (ids.Count is < 1 or > 1000)
+            problems.Add(new Problem("/vms", "out-of-range", Say.NoVmsGiven));
+        if (bulk.Parallel is < 1 or > 100)
+            problems.Add(new Problem("/parallel", "out-of-range", Say.NumberFromTo(1, 100)));
+        if (options.DeadlineSeconds is < 1 or > 3600)
+            problems.Add(new Problem("/deadlineSeconds", "out-of-range", Say.NumberFromTo(1, 3600)));
+        Require(problems);
+        var found = new List<VmSummary>();
+        foreach (var id in ids.Distinct())
+            found.Add(await tracker.FindAsync(id, ct) ?? throw PortalException.NotFound("virtual machine", id.ToString()));
+        return found;
+    }
+
     public async Task<Plan> PlanActionAsync(Caller caller, VmId id, VmAction action, VmActionOptions options, CancellationToken ct)
     {
         var plan = Decide(await ActionInputsAsync(id, options, ct), action, options);
         return action == VmAction.Start ? await WithArgvAsync(plan, ct) : plan;
     }
+
+    /// <summary>Machines that start with the host, in their order.</summary>
+    internal async Task<IReadOnlyList<(VmId Id, VmDefinition Definition)>> AutostartAsync(CancellationToken ct) =>
+        [.. (await store.ReadAsync(db => db.Vms.Select(v => new { v.Id, v.Definition }).ToListAsync(ct), ct)).Where(v => v.Definition.Autostart.Enabled)
+            .OrderBy(v => v.Definition.Autostart.Order).ThenBy(v => v.Definition.Name, StringComparer.OrdinalIgnoreCase).Select(v => (v.Id, v.Definition))];
+
+    internal Task<VmDefinition?> DefinitionAsync(VmId id, CancellationToken ct) => store.ReadAsync(db => db.Vms.Where(v => v.Id == id).Select(v => v.Definition).FirstOrDefaultAsync(ct), ct);
+
+    /// <summary>What confined the machine at its last start. Throws NotFound for a VM that has not been started.</summary>
+    public async Task<ConfinementReport> ConfinementAsync(Caller caller, VmId id, CancellationToken ct) =>
+        (await store.ReadAsync(db => db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct), ct) ?? throw PortalException.NotFound("virtual machine", id.ToString())).Confinement
+            ?? throw new PortalException(ErrorCode.NotFound, Say.NeverStarted);
 
     /// <summary>The command line of a start now.</summary>
     public async Task<IReadOnlyList<string>> ArgvAsync(Caller caller, VmId id, CancellationToken ct) =>
@@ -220,4 +264,4 @@ public sealed class VmOperations
 }
 
 /// <summary>What operations on VMs need besides the stores.</summary>
-internal sealed record VmOperationsContext(IMachineHost Host, PortalEvents Events, TimeProvider Time);
+internal sealed record VmOperationsContext(IMachineHost Host, PortalEvents Events, EngineOptions Options, TimeProvider Time);

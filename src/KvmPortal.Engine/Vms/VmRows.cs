@@ -56,6 +56,7 @@ internal static class VmRows
         Version = vm.Version,
         Status = status,
         MachineType = vm.MachineType,
+        Confinement = vm.Confinement,
         CreatedAt = vm.CreatedAt,
         ChangedAt = vm.ChangedAt,
         PendingChanges = vm.RunningDefinition is { } running && status.State is not VmState.Stopped ? ChangePlanner.Pending(running, vm.Definition) : [],

@@ -17,6 +17,8 @@ public sealed record VmView
     public IReadOnlyList<FieldEffect> PendingChanges { get; init; } = [];
     /// <summary>Versioned machine type recorded at the first start.</summary>
     public string? MachineType { get; init; }
+    /// <summary>What confined it at its last start; null before that.</summary>
+    public ConfinementReport? Confinement { get; init; }
     public IReadOnlyList<DiskView> Disks { get; init; } = [];
     public required DateTimeOffset CreatedAt { get; init; }
     public required DateTimeOffset ChangedAt { get; init; }
@@ -41,6 +43,10 @@ public sealed record VmSummary
 public sealed record VmWithJob(VmView Vm, JobView? Job);
 
 /// <summary>Options of an action.</summary>
+/// <param name="Parallel">Machines that may be under way at once.</param>
+/// <param name="StopOnError">After a failure no further machine is asked.</param>
+public sealed record BulkOptions(int Parallel = 8, bool StopOnError = false);
+
 /// <param name="DeadlineSeconds">Shutdown: seconds the guest may take (1..3600).</param>
 /// <param name="Force">Shutdown: end the machine after the deadline.</param>
 public sealed record VmActionOptions(int DeadlineSeconds = 60, bool Force = false);

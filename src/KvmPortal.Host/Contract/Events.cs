@@ -39,6 +39,8 @@ public enum MachineEnd
     Crashed,
     /// <summary>It ended while nobody watched; how is not known.</summary>
     Unknown,
+    /// <summary>The host was restarted under it.</summary>
+    HostReboot,
 }
 
 /// <summary>Something that happened on a host. Not polled: they come from QMP events, pidfds and the steps themselves.</summary>

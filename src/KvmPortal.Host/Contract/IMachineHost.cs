@@ -57,6 +57,9 @@ public interface IMachineHost
     /// </summary>
     Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken);
 
+    /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
+    Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);
+
     /// <summary>Files of an allowed host folder that could be registered as images. Throws <see cref="HostError.NotAllowed"/> for other folders.</summary>
     Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken);
 }

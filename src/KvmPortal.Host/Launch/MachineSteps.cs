@@ -195,6 +195,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             yield break;
         }
 
+        machine.Expect(null);
         if (step.Fallback == PowerDownFallback.Fail)
             throw new HostException(HostError.Timeout, $"The guest did not power off within {step.DeadlineSeconds} s; it runs on.") { Hint = "Look at its console, or stop the machine." };
         yield return new StepLog($"The guest did not power off within {step.DeadlineSeconds} s; it is ended.", Warning: true);

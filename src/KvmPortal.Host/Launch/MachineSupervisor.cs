@@ -34,7 +34,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
         (Run, this.process, this.paths, this.time, this.tell, this.removeRun) = (run, process, paths, time, tell, removeRun);
     }
 
-    public RunRecord Run { get; }
+    public RunRecord Run { get; private set; }
     /// <summary>Throws Timeout while QEMU cannot be reached.</summary>
     public QmpClient Qmp => qmp ?? throw new HostException(HostError.Timeout, "QEMU does not answer on its control connection.") { Hint = "Wait until it answers again, or stop the machine." };
     public SerialConsole? Serial { get; private set; }
@@ -86,7 +86,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
 
     private async Task TakeAsync(QmpClient connection, CancellationToken ct)
     {
-        var state = RunStateOf((await connection.QueryStatusAsync(ct)).Status);
+        var state = MachineEndings.RunStateOf((await connection.QueryStatusAsync(ct)).Status);
         VcpuThreads = [.. (await connection.QueryCpusFastAsync(ct)).OrderBy(c => c.CpuIndex).Select(c => c.ThreadId)];
         if (Run.Spec.Serial && Serial is null)
             Serial = await SerialConsole.AttachAsync(paths.SerialSocket, process.Pid, ct);
@@ -100,7 +100,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     {
         if (State != MachineRunState.ShutDown)
             return;
-        expected ??= MachineEnd.GuestPowerOff;
+        Expect(MachineEnd.GuestPowerOff);
         try
         {
             await Qmp.QuitAsync(CancellationToken.None);
@@ -111,15 +111,29 @@ internal sealed class MachineSupervisor : IAsyncDisposable
         }
     }
 
-    /// <summary>Says beforehand how the coming end is meant.</summary>
-    public void Expect(MachineEnd end) => expected = end;
+    /// <summary>Says beforehand how the coming end is meant; null takes it back.</summary>
+    public void Expect(MachineEnd? end)
+    {
+        expected = end;
+        if (Run.Expected == end)
+            return;
+        Run = Run with { Expected = end };
+        try
+        {
+            Run.Write(paths.RecordFile);
+        }
+        catch (IOException)
+        {
+            // Without it a crash of the portal right now would make the end look like QEMU's own.
+        }
+    }
 
     /// <summary>Reads the state from QEMU and tells it when it differs.</summary>
     public async Task RefreshAsync(string? reason, CancellationToken ct)
     {
         try
         {
-            Become(RunStateOf((await Qmp.QueryStatusAsync(ct)).Status), reason);
+            Become(MachineEndings.RunStateOf((await Qmp.QueryStatusAsync(ct)).Status), reason);
         }
         catch (HostException e) when (e.Error == HostError.Timeout)
         {
@@ -266,7 +280,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
             {
                 try
                 {
-                    var now = RunStateOf((await connection.QueryStatusAsync(CancellationToken.None)).Status);
+                    var now = MachineEndings.RunStateOf((await connection.QueryStatusAsync(CancellationToken.None)).Status);
                     Become(now, "It answers again.");
                     return;
                 }
@@ -318,7 +332,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     private async Task ShutDownAsync(QmpEvent happened)
     {
         var reason = Text(happened, "reason");
-        expected ??= reason switch
+        var how = reason switch
         {
             "guest-shutdown" => MachineEnd.GuestPowerOff,
             "host-signal" => MachineEnd.HostSignal,
@@ -326,6 +340,8 @@ internal sealed class MachineSupervisor : IAsyncDisposable
             "guest-panic" => MachineEnd.Crashed,
             _ => MachineEnd.Unknown,
         };
+        if (expected is null)
+            Expect(how);
         if (reason is "host-signal" or "host-qmp-quit")
             return;
         Become(MachineRunState.ShutDown, null);
@@ -368,33 +384,10 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     {
         var code = process.ExitCode;
         var end = expected is { } known && (code is null or 0 || known is MachineEnd.Quit or MachineEnd.HostSignal or MachineEnd.Saved) ? known : MachineEnd.Crashed;
-        var reason = end switch
-        {
-            MachineEnd.GuestPowerOff => "The guest powered itself off.",
-            MachineEnd.Quit => "It was stopped.",
-            MachineEnd.Saved => "Its state was saved.",
-            MachineEnd.HostSignal => "Its QEMU was ended by a signal from the host.",
-            MachineEnd.Crashed => code is null ? "Its QEMU died." : code > 128 ? $"Its QEMU was killed by signal {code - 128}." : $"Its QEMU ended with exit code {code}.",
-            MachineEnd.Unknown => "It ended; how is not known.",
-        };
-        var tail = end == MachineEnd.Crashed ? StderrTail.Read(paths.StderrFile) : [];
-        return new MachineEnded { At = time.GetUtcNow(), MachineId = Id, End = end, Reason = reason, ExitCode = code, StderrTail = tail };
+        return MachineEndings.Tell(time.GetUtcNow(), Id, end, code, unwatched: false, end == MachineEnd.Crashed ? StderrTail.Read(paths.StderrFile) : []);
     }
 
     private static string? Text(QmpEvent happened, string member) =>
         happened.Data.ValueKind == System.Text.Json.JsonValueKind.Object && happened.Data.TryGetProperty(member, out var value) && value.ValueKind == System.Text.Json.JsonValueKind.String
             ? value.GetString() : null;
-
-    /// <summary>QEMU's RunState (qapi/run-state.json) in our words.</summary>
-    private static MachineRunState RunStateOf(string status) => status switch
-    {
-        "running" => MachineRunState.Running,
-        "prelaunch" or "preconfig" => MachineRunState.Prelaunch,
-        "io-error" => MachineRunState.IoError,
-        "guest-panicked" => MachineRunState.Panicked,
-        "internal-error" => MachineRunState.InternalError,
-        "inmigrate" or "save-vm" or "restore-vm" or "finish-migrate" or "colo" => MachineRunState.Migrating,
-        "shutdown" => MachineRunState.ShutDown,
-        _ => MachineRunState.Paused,
-    };
 }

@@ -10,6 +10,8 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
     /// <summary>True until the start is complete: should the portal die before, what it started is found and ended.</summary>
     public bool Launching { get; init; }
     public ConfinementReport? Confinement { get; init; }
+    /// <summary>How the coming end is meant, written before it is asked for: after a crash of the portal a stop must not look like a crash of QEMU.</summary>
+    public MachineEnd? Expected { get; init; }
     /// <summary>The software TPM's process; null for a machine without one.</summary>
     public int? TpmPid { get; init; }
     public long TpmStartTicks { get; init; }

@@ -18,6 +18,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
     private readonly ConcurrentDictionary<Guid, SerialConsole> consoles = new();
     private readonly ConcurrentDictionary<Watcher, byte> watchers = new();
     private readonly Lock telling = new();
+    private readonly ConcurrentQueue<MachineEnded> missed = new();
 
     private sealed class Watcher
     {
@@ -97,6 +98,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
 
         if (run.BootId != bootId || QemuProcess.Find(run.Pid, run.StartTicks) is not { } process)
         {
+            missed.Enqueue(MachineEndings.Unwatched(time.GetUtcNow(), run, rebooted: run.BootId != bootId, StderrTail.Read(paths.StderrFile)));
             RemoveRun(id, paths);
             return;
         }
@@ -152,6 +154,9 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
 
             try
             {
+                // Ends that nobody saw come first: a machine of the same id may run again.
+                while (missed.TryDequeue(out var ended))
+                    yield return ended;
                 foreach (var observed in snapshot)
                     yield return observed;
                 while (!watcher.Behind && await watcher.Events.Reader.WaitToReadAsync(ct))

@@ -165,6 +165,12 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         _store.ReceiveAsync(request, content, cancellationToken);
 
     /// <summary>Made-up files of the one allowed folder, <c>import</c> below the data directory.</summary>
+    public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => Task.FromResult(Strangers);
+
+    /// <summary>What a look for unknown guests finds.</summary>
+    public IReadOnlyList<Stranger> Strangers { get; set; } = [];
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) =>
         Task.FromResult(_store.List(folder));
 

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using KvmPortal.Engine;
+using KvmPortal.Host.Contract;
 using HostOptions = KvmPortal.Host.HostOptions;
 
 namespace KvmPortal.Web.Hosting;
@@ -11,7 +12,7 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
     /// <summary>Names of the settings that the configuration may have; kept in config-keys.txt.</summary>
     public static IReadOnlyList<string> Keys { get; } =
     [
-        "data", "urls", "simulated", "Engine:ParallelJobs", "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Consoles:EmbedOrigins",
+        "data", "urls", "simulated", "Engine:ParallelJobs", "Engine:ParallelHeavySteps", "Engine:MachineUids", "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Host:RequiredMeasures", "Consoles:EmbedOrigins",
     ];
 
     /// <summary>Throws <see cref="PortalException"/> with the key and what would be right.</summary>
@@ -23,7 +24,7 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
         var data = Path.GetFullPath(configuration["data"] ?? "data");
         var simulated = configuration["simulated"] is null ? (int?)null : Number(configuration, "simulated", 0, 0, 100_000);
         return new PortalSettings(
-            new EngineOptions { DataRoot = data, Simulated = simulated, ParallelJobs = Number(configuration, "Engine:ParallelJobs", 32, 1, 256) },
+            new EngineOptions { DataRoot = data, Simulated = simulated, ParallelJobs = Number(configuration, "Engine:ParallelJobs", 32, 1, 256), ParallelHeavySteps = Number(configuration, "Engine:ParallelHeavySteps", Math.Max(4, Environment.ProcessorCount * 2), 1, 256), MachineUids = Uids(configuration) },
             new HostOptions
             {
                 DataRoot = data,
@@ -31,6 +32,8 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
                 QemuBinary = configuration["Host:QemuBinary"] ?? "qemu-system-x86_64",
                 ImageFolders = List(configuration, "Host:ImageFolders", Path.IsPathRooted, "an absolute path"),
                 KvmProofSeconds = Number(configuration, "Host:KvmProofSeconds", 5, 1, 60),
+                RequiredMeasures = configuration.GetSection("Host:RequiredMeasures").Exists()
+                    ? List(configuration, "Host:RequiredMeasures", Measures.All.Contains, $"one of {string.Join(", ", Measures.All)}") : [Measures.NoNewPrivileges, Measures.Seccomp],
                 MaxImageGiB = Number(configuration, "Host:MaxImageGiB", 256, 1, 65_536),
             },
             new ConsoleSettings(List(configuration, "Consoles:EmbedOrigins", IsOrigin, "an origin such as https://example.org")));
@@ -50,6 +53,17 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
         if (configuration[key] is not { } text)
             return fallback;
         return int.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var value) && value >= least && value <= most ? value : throw Wrong(key, $"a whole number from {least} to {most}");
+    }
+
+    /// <summary>`61000-64999`, or `off`.</summary>
+    private static (int, int)? Uids(IConfiguration configuration)
+    {
+        const string key = "Engine:MachineUids";
+        var text = configuration[key] ?? "61000-64999";
+        if (text == "off")
+            return null;
+        return text.Split('-') is [var a, var b] && int.TryParse(a, out var first) && int.TryParse(b, out var last) && first is >= 1000 && last >= first && last < 65_534 + 1_000_000_000
+            ? (first, last) : throw Wrong(key, "a range of user ids that nobody else has, such as 61000-64999, or off");
     }
 
     private static List<string> List(IConfiguration configuration, string key, Func<string, bool> right, string what)

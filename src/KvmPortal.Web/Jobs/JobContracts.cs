@@ -51,6 +51,8 @@ public sealed record JobResponse
     public ProblemInfo? Error { get; init; }
     public IReadOnlyList<Sentence> Warnings { get; init; } = [];
     public bool CancelRequested { get; init; }
+    /// <summary>The bulk job that asked for this one.</summary>
+    public JobId? ParentId { get; init; }
 
     public static JobResponse From(JobView job) => new()
     {
@@ -62,6 +64,7 @@ public sealed record JobResponse
         Plan = PlanResponse.From(job.Plan),
         CreatedBy = job.CreatedBy,
         CreatedAt = job.CreatedAt,
+        ParentId = job.ParentId,
         StartedAt = job.StartedAt,
         EndedAt = job.EndedAt,
         Error = job.Error,

@@ -57,6 +57,25 @@ public sealed record VmListItem(VmId Id, string Name, IReadOnlyList<string> Tags
     public static VmListItem From(VmSummary v) => new(v.Id, v.Name, v.Tags, v.Profile, v.CpuCount, v.MemoryMiB, VmStatusResponse.From(v.Status), v.CreatedAt);
 }
 
+/// <summary>One action on many VMs.</summary>
+public sealed record BulkActionRequest
+{
+    /// <summary>Ids or names, at most 1000; or give <see cref="Filter"/>.</summary>
+    public IReadOnlyList<string> Vms { get; init; } = [];
+    /// <summary>All VMs that match, in the grammar of the list: `tag = qa and state = stopped`.</summary>
+    public string? Filter { get; init; }
+    /// <summary>1 to 100 machines under way at once.</summary>
+    public int Parallel { get; init; } = 8;
+    /// <summary>`continue`, or `stop`: after a failure no further machine is asked.</summary>
+    public BulkErrorPolicy OnError { get; init; } = BulkErrorPolicy.Continue;
+    /// <summary>shutdown: seconds the guest may take.</summary>
+    public int DeadlineSeconds { get; init; } = 60;
+    /// <summary>shutdown: end the machine after the deadline.</summary>
+    public bool Force { get; init; }
+}
+
+public enum BulkErrorPolicy { Continue, Stop }
+
 /// <param name="DeadlineSeconds">shutdown: seconds the guest may take.</param>
 /// <param name="Force">shutdown: end the machine after the deadline.</param>
 public sealed record VmActionRequest(int DeadlineSeconds = 60, bool Force = false)

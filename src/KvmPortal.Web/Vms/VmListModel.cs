@@ -96,31 +96,24 @@ public sealed class VmListModel(VmOperations vms, VmSet set)
         VmAction.Suspend => state is VmState.Running or VmState.Paused,
     };
 
-    /// <summary>Queues an action for each machine. Every refusal is kept, with the machine's name; the others go on.</summary>
+    /// <summary>Queues an action; for several machines as one job, with a child for each, that names what could not be done.</summary>
     public async Task ActAsync(Caller caller, IReadOnlyList<VmSummary> machines, VmAction action, CancellationToken ct)
     {
         (Acting, Problem) = (true, null);
-        var refused = new List<Problem>();
         try
         {
-            foreach (var vm in machines)
-            {
-                try
-                {
-                    await vms.ActAsync(caller, vm.Id, action, new VmActionOptions(), ct);
-                }
-                catch (PortalException e)
-                {
-                    refused.Add(new Problem(vm.Name, PortalJson.Text(e.Code), e.Message));
-                }
-            }
+            if (machines.Count > 1)
+                await vms.ActOnManyAsync(caller, [.. machines.Select(m => m.Id)], action, new VmActionOptions(), new BulkOptions(), ct);
+            else if (machines is [var vm])
+                await vms.ActAsync(caller, vm.Id, action, new VmActionOptions(), ct);
+        }
+        catch (PortalException e)
+        {
+            Problem = Failures.From(e);
         }
         finally
         {
             Acting = false;
         }
-
-        if (refused.Count > 0)
-            Problem = new ProblemInfo { Code = PortalJson.Text(ErrorCode.Conflict), Title = refused.Count == 1 && machines.Count == 1 ? refused[0].Message : "", Errors = refused };
     }
 }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using KvmPortal.Engine;
+using KvmPortal.Host.Contract;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
@@ -25,8 +26,10 @@ internal static class VmsApi
         api.MapPatch("/vms/{id}", PatchAsync).WithName("patchVm").Accepts<JsonObject>("application/merge-patch+json", "application/json").Produces<VmResponse>();
         api.MapDelete("/vms/{id}", DeleteAsync).WithName("deleteVm").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapPost("/vms/{id}/actions/{action}", ActAsync).WithName("actOnVm").Accepts<VmActionRequest>(true, "application/json").Produces<JobResponse>(202).Produces<PlanResponse>();
+        api.MapPost("/vms/actions/{action}", ActOnManyAsync).WithName("actOnVms").Accepts<BulkActionRequest>("application/json").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapGet("/vms/{id}/status", StatusAsync).WithName("getVmStatus");
         api.MapGet("/vms/{id}/pending", PendingAsync).WithName("getVmPending");
+        api.MapGet("/vms/{id}/confinement", ConfinementAsync).WithName("getVmConfinement");
         api.MapGet("/vms/{id}/argv", ArgvAsync).WithName("getVmArgv");
     }
 
@@ -131,14 +134,41 @@ internal static class VmsApi
     private static async Task<IResult> ActAsync(HttpContext context, VmOperations vms, JobOperations jobs, string id, string action, CancellationToken ct)
     {
         var vm = await vms.ResolveAsync(context.Caller(), id, ct);
-        var wanted = Enum.GetValues<VmAction>().Cast<VmAction?>().FirstOrDefault(a => PortalJson.Text(a!.Value) == action)
-            ?? throw new PortalException(ErrorCode.NotFound, "There is no such action.") { Hint = $"There are: {string.Join(", ", Enum.GetValues<VmAction>().Select(PortalJson.Text))}." };
+        var wanted = ActionOf(action);
         var request = await JsonBody.ReadOptionalAsync<VmActionRequest>(context.Request, ct);
         var options = new VmActionOptions(request.DeadlineSeconds, request.Force);
         if (context.Request.DryRun())
             return Plan(await vms.PlanActionAsync(context.Caller(), vm, wanted, options, ct));
         return await JobsApi.AnswerAsync(context, jobs, await vms.ActAsync(context.Caller(), vm, wanted, options, ct), ct);
     }
+
+    /// <summary>
+    /// One action on many VMs, as a job with a child job for each (`/jobs?filter=parent = ID`): as many at once as `parallel` says; `onError` says whether a failure
+    /// ends it. `?dryRun=true` names every VM and what will not be possible.
+    /// </summary>
+    private static async Task<IResult> ActOnManyAsync(HttpContext context, VmOperations vms, JobOperations jobs, string action, CancellationToken ct)
+    {
+        var (wanted, caller) = (ActionOf(action), context.Caller());
+        var request = await JsonBody.ReadAsync<BulkActionRequest>(context.Request, ct);
+        var ids = new List<VmId>();
+        foreach (var vm in request.Vms.Take(1001))
+            ids.Add(await vms.ResolveAsync(caller, vm, ct));
+        if (request.Filter is { } filter)
+            for (ListQuery? query = new(500) { Filter = filter }; query is not null;)
+            {
+                var page = await vms.ListAsync(caller, query, ct);
+                ids.AddRange(page.Items.Select(v => v.Id));
+                query = page.NextCursor is { } next ? query with { Cursor = next } : null;
+            }
+
+        var (options, bulk) = (new VmActionOptions(request.DeadlineSeconds, request.Force), new BulkOptions(request.Parallel, request.OnError == BulkErrorPolicy.Stop));
+        if (context.Request.DryRun())
+            return Plan(await vms.PlanActOnManyAsync(caller, ids, wanted, options, bulk, ct));
+        return await JobsApi.AnswerAsync(context, jobs, await vms.ActOnManyAsync(caller, ids, wanted, options, bulk, ct), ct);
+    }
+
+    private static VmAction ActionOf(string action) => Enum.GetValues<VmAction>().Cast<VmAction?>().FirstOrDefault(a => PortalJson.Text(a!.Value) == action)
+        ?? throw new PortalException(ErrorCode.NotFound, "There is no such action.") { Hint = $"There are: {string.Join(", ", Enum.GetValues<VmAction>().Select(PortalJson.Text))}." };
 
     /// <summary>What the VM is doing now.</summary>
     private static async Task<VmStatusResponse> StatusAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
@@ -147,6 +177,10 @@ internal static class VmsApi
     /// <summary>Changes that wait for the next boot.</summary>
     private static async Task<ItemList<FieldEffect>> PendingAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
         new((await vms.GetAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct)).PendingChanges);
+
+    /// <summary>What confines the machine's processes, read back from the kernel at its last start: each measure in force, skipped (with the reason) or failed.</summary>
+    private static async Task<ConfinementReport> ConfinementAsync(string id, HttpContext context, VmOperations vms, CancellationToken ct) =>
+        await vms.ConfinementAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct);
 
     /// <summary>The exact QEMU command line of a start.</summary>
     private static async Task<ItemList<string>> ArgvAsync(HttpContext context, VmOperations vms, string id, CancellationToken ct) =>
