@@ -30,7 +30,17 @@ internal static class FaultMatrix
 
     private static async Task<ScenarioReport> RunAsync(Scenario scenario, Template template, SemaphoreSlim lanes)
     {
-        var trace = await InLaneAsync(lanes, () => FaultRun.TraceAsync(scenario, template));
+        Trace trace;
+        try
+        {
+            trace = await InLaneAsync(lanes, () => FaultRun.TraceAsync(scenario, template));
+        }
+        catch (Exception e) when (e is InvalidOperationException or TimeoutException or Engine.PortalException or IOException)
+        {
+            // The other scenarios still tell what they find.
+            return new ScenarioReport(scenario, new Trace(0, []), [new FaultResult(FaultPoint.None, true, [], [new Violation(Breach.Stuck, e.Message)], "")]);
+        }
+
         var results = await Task.WhenAll(Points(trace, scenario.Name).Select(point => InLaneAsync(lanes, () => FaultRun.RunAsync(scenario, point, template))));
         return new ScenarioReport(scenario, trace, results);
     }

@@ -23,7 +23,16 @@ internal static class VictimProcess
                     await portal.Jobs.CancelAsync(FaultPortal.Ada, await RunningJobAsync(portal), default);
             };
         trigger.Arm();
-        var asked = await scenario.Ask(portal);
+        IReadOnlyList<JobId> asked;
+        try
+        {
+            asked = await scenario.Ask(portal);
+        }
+        catch (Engine.PortalException e) when (e.Problems.Count > 0)
+        {
+            throw new InvalidOperationException(string.Join("; ", e.Problems.Select(p => $"{p.Pointer}: {p.Message}")), e);
+        }
+
         foreach (var id in asked)
         {
             var job = await portal.EndedAsync(id);

@@ -210,7 +210,11 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         await jobs.CheckpointAsync(job, unsavedLog, async db =>
         {
             foreach (var (_, change) in owed)
+            {
                 tell.Add(await change(db));
+                // The next one may ask the database for what this one has changed.
+                await db.SaveChangesAsync(ct);
+            }
         }, ct);
         unsavedLog.Clear();
         owed.Clear();
