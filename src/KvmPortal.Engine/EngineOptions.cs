@@ -12,8 +12,11 @@ public sealed record EngineOptions
     /// <summary>Steps that keep CPUs or disks of the host busy (starts, saves, full copies) that may run at once.</summary>
     public int ParallelHeavySteps { get; init; } = Math.Max(4, Environment.ProcessorCount * 2);
 
-    /// <summary>First and last user id that machines get on the host; null runs them as the portal's own user.</summary>
-    public (int First, int Last)? MachineUids { get; init; } = (61_000, 64_999);
+    /// <summary>
+    /// First and last user id that machines get on the host; null runs them as the portal's own user. The default lies between what Debian reserves (up to 65533, with
+    /// systemd's dynamic users) and the ranges of subordinate ids (from 100000).
+    /// </summary>
+    public (int First, int Last)? MachineUids { get; init; } = (70_000, 73_999);
 
     /// <summary>Number of simulated machines; null for the real host.</summary>
     public int? Simulated { get; init; }

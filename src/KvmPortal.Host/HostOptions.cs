@@ -18,6 +18,9 @@ public sealed record HostOptions
     /// <summary>Seconds that the tiny guest of the KVM proof may take.</summary>
     public int KvmProofSeconds { get; init; } = 5;
 
+    /// <summary>Who starts machines: null decides by the host (systemd where it is the first process), true always systemd, false always the portal's own chain.</summary>
+    public bool? Systemd { get; init; }
+
     /// <summary>Measures of confinement (<see cref="Contract.Measures"/>) without which no machine starts.</summary>
     public IReadOnlyList<string> RequiredMeasures { get; init; } = [Contract.Measures.NoNewPrivileges, Contract.Measures.Seccomp];
 

@@ -19,11 +19,11 @@ internal sealed class ConfinementReader(HostPaths paths)
         var status = Status(pid);
         string Of(string key) => status.GetValueOrDefault(key) ?? "";
         var ids = Words(Of("Uid")).Concat(Words(Of("Gid"))).Distinct().ToList();
-        yield return Judge(Measures.Identity, uid is not null && ids is [var only] && only == Text(uid.Value), $"Uid {Of("Uid")}, Gid {Of("Gid")}");
+        yield return Judge(Measures.Identity, uid is not null && ids is [var only] && only == Text(uid.Value), ids is [var same] ? $"user and group {same}" : $"Uid {Of("Uid")}, Gid {Of("Gid")}");
         var groups = Words(Of("Groups"));
         yield return Judge(Measures.Groups, !groups.Contains("0") && groups.Length <= 1, groups.Length == 0 ? "none" : string.Join(' ', groups));
         var capabilities = ((string[])["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]).Select(set => (set, value: Of(set))).ToList();
-        yield return Judge(Measures.Capabilities, capabilities.All(c => c.value.Length > 0 && c.value.All(x => x == '0')), string.Join(", ", capabilities.Select(c => $"{c.set} {c.value}")));
+        yield return Judge(Measures.Capabilities, capabilities.All(c => c.value.Length > 0 && c.value.All(x => x == '0')), capabilities.All(c => c.value.Length > 0 && c.value.All(x => x == '0')) ? "CapInh, CapPrm, CapEff, CapBnd and CapAmb are 0" : string.Join(", ", capabilities.Select(c => $"{c.set} {c.value}")));
         yield return Judge(Measures.NoNewPrivileges, Of("NoNewPrivs") == "1", $"NoNewPrivs {Of("NoNewPrivs")}");
         yield return Judge(Measures.Seccomp, Of("Seccomp") == "2", $"Seccomp {Of("Seccomp")}, filters {Of("Seccomp_filters")}");
         var mounts = (HostPaths.Read(paths.Proc($"{pid}/mountinfo")) ?? "").Split('\n').Length;

@@ -12,6 +12,7 @@ internal sealed class ControlGroups
 {
     private static readonly string[] Wanted = ["cpu", "memory", "io", "pids"];
     private readonly HostPaths paths;
+    private readonly string? root;
     private readonly string? parent;
     private readonly string why;
     private readonly HashSet<string> controllers = [];
@@ -24,7 +25,7 @@ internal sealed class ControlGroups
         var mount = (HostPaths.Read(paths.Proc("self/mounts")) ?? "").Split('\n').Select(l => l.Split(' ')).FirstOrDefault(f => f.Length > 2 && f[2] == "cgroup2");
         if (mount is null)
             return;
-        var root = paths.In(mount[1].TrimStart('/'));
+        root = paths.In(mount[1].TrimStart('/'));
         foreach (var controller in (HostPaths.Read(Path.Combine(root, "cgroup.controllers")) ?? "").Split(' '))
             if (Wanted.Contains(controller))
                 controllers.Add(controller);
@@ -50,6 +51,10 @@ internal sealed class ControlGroups
             why = $"The portal cannot make control groups below {mount[1]}: {e.Message}";
         }
     }
+
+    /// <summary>The group of version 2 that a process is in, as a path; null when there is none.</summary>
+    public string? GroupOf(int pid) => (HostPaths.Read(paths.Proc($"{pid}/cgroup")) ?? "").Split('\n').FirstOrDefault(l => l.StartsWith("0::/", StringComparison.Ordinal)) is { } line && root is not null
+        ? Path.Combine(root, line[4..]) : null;
 
     /// <summary>The machine's group; null where the host has none.</summary>
     public string? PathOf(Guid id) => parent is null ? null : Path.Combine(parent, $"vm-{id:N}");
@@ -87,9 +92,10 @@ internal sealed class ControlGroups
     }
 
     /// <summary>What is in force, read back from the group.</summary>
-    public IEnumerable<Measure> Read(MachineSpec spec, int pid, string? ioDevice)
+    /// <param name="group">The group that is to be looked at; null takes the one that <see cref="Prepare"/> made.</param>
+    public IEnumerable<Measure> Read(MachineSpec spec, int pid, string? ioDevice, string? group = null)
     {
-        var group = PathOf(spec.Id);
+        group ??= PathOf(spec.Id);
         var inside = group is not null && (HostPaths.Read(Path.Combine(group, "cgroup.procs")) ?? "").Split('\n').Contains(pid.ToString(CultureInfo.InvariantCulture));
         var limits = spec.Confinement.Limits;
         yield return Of(Measures.Cpu, "cpu", $"weight {limits.CpuWeight}, maximum {(limits.CpuPercent is { } percent ? $"{percent} % of a CPU" : "none")}", "cpu.weight", "cpu.max");

@@ -59,7 +59,7 @@ internal sealed class Launcher
     }
 
     /// <summary>Only root can drop identity and bounding set; no_new_privs is for everybody.</summary>
-    private static string[] Drop(ConfinedCommand command)
+    public static string[] Drop(ConfinedCommand command)
     {
         if (!IsRoot)
             return ["setpriv", "--no-new-privs"];

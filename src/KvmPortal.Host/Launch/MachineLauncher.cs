@@ -25,31 +25,31 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
     {
         var plan = Decide(spec, at);
         GiveFiles(spec, at, plan.Uid);
-        groups.Prepare(spec, ioDevice.Value);
+        if (!UsesSystemd)
+            groups.Prepare(spec, ioDevice.Value);
         QemuProcess? tpm = null;
         if (spec.Tpm)
         {
-            var view = plan.View ? new MountView(at.TpmViewDirectory) : null;
-            view?.Bind(at.RunDirectory, writable: true);
-            view?.Bind(at.TpmState, writable: true);
-            view?.Complete();
-            tpm = Launcher.Spawn(new ConfinedCommand { Argv = SoftwareTpm.Argv(at), Output = at.TpmLog, Uid = plan.Uid, View = view, HostNetwork = false });
+            var command = new ConfinedCommand { Argv = SoftwareTpm.Argv(at), Output = at.TpmLog, Uid = plan.Uid, HostNetwork = false };
+            tpm = await SpawnAsync(spec, "tpm", command, plan.View, at.TpmViewDirectory, [new(at.RunDirectory, true), new(at.TpmState, true)], ct);
             started(new LaunchedProcesses(tpm, tpm));
-            groups.Join(spec.Id, tpm.Pid);
             await SoftwareTpm.WaitAsync(tpm, at, ct);
         }
 
-        var qemu = Launcher.Spawn(new ConfinedCommand
-        {
-            Argv = argv,
-            Output = at.StderrFile,
-            Uid = plan.Uid,
-            Groups = plan.Groups,
-            View = plan.View ? ViewOf(spec, at, argv[0]) : null,
-            HostNetwork = plan.HostNetwork,
-        });
-        groups.Join(spec.Id, qemu.Pid);
+        var machine = new ConfinedCommand { Argv = argv, Output = at.StderrFile, Uid = plan.Uid, Groups = plan.Groups, HostNetwork = plan.HostNetwork };
+        var qemu = await SpawnAsync(spec, "vm", machine, plan.View, at.ViewDirectory, [.. ViewOf(spec, at, argv[0])], ct);
         started(new LaunchedProcesses(qemu, tpm));
+    }
+
+    private bool UsesSystemd => options.Systemd ?? SystemdUnits.Available;
+
+    private async Task<QemuProcess> SpawnAsync(MachineSpec spec, string kind, ConfinedCommand command, bool view, string viewFolder, IReadOnlyList<ViewFile> files, CancellationToken ct)
+    {
+        if (UsesSystemd)
+            return await SystemdUnits.StartAsync($"kvmportal-{kind}-{spec.Id:N}", command, files, spec.Confinement.Limits, ControlGroups.MemoryMaxMiB(spec), ioDevice.Value, ct);
+        var process = Launcher.Spawn(command with { View = view ? new MountView(viewFolder, files) : null });
+        groups.Join(spec.Id, process.Pid);
+        return process;
     }
 
     /// <summary>Reads back what is in force. Throws LaunchFailed when a measure that the settings require is not.</summary>
@@ -61,9 +61,9 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
         [
             .. reader.Read(processes.Qemu.Pid, plan.Uid, at.RunDirectory, plan.Skipped, own),
             processes.Tpm is { } tpm ? reader.Companion("swtpm", tpm.Pid, plan.Uid) : new Measure(Measures.Companions, MeasureState.Skipped, "The machine has no companion process."),
-            .. groups.Read(spec, processes.Qemu.Pid, ioDevice.Value),
+            .. groups.Read(spec, processes.Qemu.Pid, ioDevice.Value, UsesSystemd ? groups.GroupOf(processes.Qemu.Pid) : null),
         ];
-        var report = new ConfinementReport(time.GetUtcNow(), "own", measures);
+        var report = new ConfinementReport(time.GetUtcNow(), UsesSystemd ? "systemd" : "own", measures);
         var missing = measures.Where(m => m.State != MeasureState.InForce && options.RequiredMeasures.Contains(m.Name)).ToList();
         if (missing.Count > 0)
             throw new HostException(HostError.NotAllowed, $"The machine is not confined as the settings require: {string.Join("; ", missing.Select(m => $"{m.Name}: {m.Evidence}"))}.")
@@ -94,8 +94,8 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
         }
         else if (uid is null)
             skipped[Measures.Identity] = skipped[Measures.Groups] = "No user id is reserved for this machine.";
-        var view = launcher.NoView is null;
-        if (launcher.NoView is { } noView)
+        var view = UsesSystemd || launcher.NoView is null;
+        if (!view && launcher.NoView is { } noView)
         {
             skipped[Measures.MountView] = skipped[Measures.Namespaces] = skipped[Measures.Network] = noView;
             if (uid is not null && BarrierOf(spec, at) is { } barrier)
@@ -179,19 +179,17 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
             yield return (at.FirmwareVariables, true);
     }
 
-    private static MountView ViewOf(MachineSpec spec, MachinePaths at, string binary)
+    private static IEnumerable<ViewFile> ViewOf(MachineSpec spec, MachinePaths at, string binary)
     {
-        var view = new MountView(at.ViewDirectory);
         if (Path.IsPathRooted(binary) && !binary.StartsWith("/usr/", StringComparison.Ordinal))
-            view.Bind(Path.GetDirectoryName(binary)!);
-        view.Bind(at.RunDirectory, writable: true);
+            yield return new ViewFile(Path.GetDirectoryName(binary)!);
+        yield return new ViewFile(at.RunDirectory, Writable: true);
         foreach (var (path, writable) in OwnFiles(spec, at))
-            view.Bind(path, writable);
+            yield return new ViewFile(path, writable);
         if (spec.Accelerator == Accelerator.Kvm)
-            view.Bind("/dev/kvm", writable: true, device: true);
+            yield return new ViewFile("/dev/kvm", Writable: true, Device: true);
         if (spec.Nics.Any(n => n.Kind == NicKind.User))
-            view.BindResolver();
-        view.Complete();
-        return view;
+            foreach (var file in ViewFile.Resolver())
+                yield return file;
     }
 }

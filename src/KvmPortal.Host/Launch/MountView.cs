@@ -3,6 +3,18 @@ using System.Text;
 
 namespace KvmPortal.Host.Launch;
 
+/// <summary>A file or folder that a confined process sees at its own path, or at <paramref name="At"/>.</summary>
+internal sealed record ViewFile(string Path, bool Writable = false, bool Device = false, string? At = null)
+{
+    /// <summary>What name resolution needs, behind the links that it may be.</summary>
+    public static IEnumerable<ViewFile> Resolver()
+    {
+        foreach (var path in (string[])["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"])
+            if ((File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path) is var real && File.Exists(real))
+                yield return new ViewFile(real, At: path);
+    }
+}
+
 /// <summary>
 /// What one confined process may see of the file system: the system's programs read-only, a handful of device nodes, and just its own files, at the same paths
 /// as outside. Prepared here as an empty tree of mount points and a table in fstab(5) form; mounted by the launcher in a mount namespace of its own.
@@ -17,7 +29,8 @@ internal sealed class MountView
     private readonly StringBuilder table = new();
 
     /// <param name="folder">Replaced if it exists; only root may look into it.</param>
-    public MountView(string folder)
+    /// <param name="files">What the process may see besides the system's programs.</param>
+    public MountView(string folder, IEnumerable<ViewFile> files)
     {
         this.folder = folder;
         Remove(folder);
@@ -43,6 +56,9 @@ internal sealed class MountView
         // Other processes stay invisible, whatever the host's own /proc shows.
         Line("proc", Root + "/proc", "nosuid,nodev,noexec,hidepid=invisible", "proc");
         Make(Old);
+        foreach (var file in files)
+            Bind(file.Path, file.Writable, file.Device, file.At);
+        File.WriteAllText(Table, table.ToString());
     }
 
     public string Root => Path.Combine(folder, "root");
@@ -52,12 +68,12 @@ internal sealed class MountView
     public string Old => Path.Combine(Root, "old");
 
     /// <summary>Shows a file or folder at its own path. Missing ones are left out: the process then says itself what it misses.</summary>
-    public void Bind(string path, bool writable = false, bool device = false)
+    private void Bind(string path, bool writable = false, bool device = false, string? shownAt = null)
     {
         var isFile = File.Exists(path);
         if (!isFile && !Directory.Exists(path))
             return;
-        var at = Root + path;
+        var at = Root + (shownAt ?? path);
         if (isFile)
         {
             Make(Path.GetDirectoryName(at)!);
@@ -68,24 +84,6 @@ internal sealed class MountView
             Make(at);
         Line(path, at, $"bind,nosuid{(writable ? "" : ",ro")}{(device ? ",noexec" : ",nodev")}");
     }
-
-    /// <summary>What name resolution needs; given only to machines with user-mode networking.</summary>
-    public void BindResolver()
-    {
-        foreach (var path in (string[])["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf"])
-        {
-            var real = File.ResolveLinkTarget(path, returnFinalTarget: true)?.FullName ?? path;
-            if (!File.Exists(real))
-                continue;
-            Make(Root + "/etc");
-            if (!File.Exists(Root + path))
-                File.Create(Root + path).Dispose();
-            Line(real, Root + path, "bind,nosuid,nodev,noexec,ro");
-        }
-    }
-
-    /// <summary>Writes the table.</summary>
-    public void Complete() => File.WriteAllText(Table, table.ToString());
 
     /// <summary>Removes the tree; nothing is mounted on it outside the namespace.</summary>
     public static void Remove(string folder)

@@ -12,7 +12,7 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
     /// <summary>Names of the settings that the configuration may have; kept in config-keys.txt.</summary>
     public static IReadOnlyList<string> Keys { get; } =
     [
-        "data", "urls", "simulated", "Engine:ParallelJobs", "Engine:ParallelHeavySteps", "Engine:MachineUids", "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Host:RequiredMeasures", "Consoles:EmbedOrigins",
+        "data", "urls", "simulated", "Engine:ParallelJobs", "Engine:ParallelHeavySteps", "Engine:MachineUids", "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Host:RequiredMeasures", "Host:Launcher", "Consoles:EmbedOrigins",
     ];
 
     /// <summary>Throws <see cref="PortalException"/> with the key and what would be right.</summary>
@@ -32,6 +32,7 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
                 QemuBinary = configuration["Host:QemuBinary"] ?? "qemu-system-x86_64",
                 ImageFolders = List(configuration, "Host:ImageFolders", Path.IsPathRooted, "an absolute path"),
                 KvmProofSeconds = Number(configuration, "Host:KvmProofSeconds", 5, 1, 60),
+                Systemd = (configuration["Host:Launcher"] ?? "auto") switch { "auto" => null, "systemd" => true, "own" => false, _ => throw Wrong("Host:Launcher", "auto, systemd or own") },
                 RequiredMeasures = configuration.GetSection("Host:RequiredMeasures").Exists()
                     ? List(configuration, "Host:RequiredMeasures", Measures.All.Contains, $"one of {string.Join(", ", Measures.All)}") : [Measures.NoNewPrivileges, Measures.Seccomp],
                 MaxImageGiB = Number(configuration, "Host:MaxImageGiB", 256, 1, 65_536),
@@ -55,15 +56,15 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
         return int.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var value) && value >= least && value <= most ? value : throw Wrong(key, $"a whole number from {least} to {most}");
     }
 
-    /// <summary>`61000-64999`, or `off`.</summary>
+    /// <summary>`70000-73999`, or `off`.</summary>
     private static (int, int)? Uids(IConfiguration configuration)
     {
         const string key = "Engine:MachineUids";
-        var text = configuration[key] ?? "61000-64999";
+        var text = configuration[key] ?? "70000-73999";
         if (text == "off")
             return null;
         return text.Split('-') is [var a, var b] && int.TryParse(a, out var first) && int.TryParse(b, out var last) && first is >= 1000 && last >= first && last < 65_534 + 1_000_000_000
-            ? (first, last) : throw Wrong(key, "a range of user ids that nobody else has, such as 61000-64999, or off");
+            ? (first, last) : throw Wrong(key, "a range of user ids that nobody else has, such as 70000-73999, or off");
     }
 
     private static List<string> List(IConfiguration configuration, string key, Func<string, bool> right, string what)

@@ -19,22 +19,22 @@ public sealed class MachineUidTests
             await portal.CreateAsync(TestPortal.Machine($"vm-{i}"));
         var uids = await portal.Store.ReadAsync(db => db.Vms.Select(v => v.Uid).ToListAsync(Ct), Ct);
         Assert.Equal(5, uids.Distinct().Count());
-        Assert.All(uids, uid => Assert.InRange(uid!.Value, 61_000, 64_999));
+        Assert.All(uids, uid => Assert.InRange(uid!.Value, 70_000, 73_999));
     }
 
     [Fact]
     public async Task An_id_rests_after_a_delete_and_the_range_ends_with_a_clear_word()
     {
         await using var portal = await TestPortal.StartAsync();
-        var options = new EngineOptions { DataRoot = portal.Data, MachineUids = (70_000, 70_001) };
+        var options = new EngineOptions { DataRoot = portal.Data, MachineUids = (90_000, 90_001) };
         Task<int?> TakeAsync(DateTimeOffset at) => portal.Store.WriteAsync(db => MachineUids.TakeAsync(db, new VmId(Guid.NewGuid()), options, at, Ct), Ct);
         var mine = new VmId(Guid.NewGuid());
-        Assert.Equal(70_000, await portal.Store.WriteAsync(db => MachineUids.TakeAsync(db, mine, options, Now, Ct), Ct));
-        Assert.Equal(70_001, await TakeAsync(Now));
-        Assert.Equal(Say.UidsUsedUp("70000-70001"), (await Assert.ThrowsAsync<PortalException>(() => TakeAsync(Now))).Message);
+        Assert.Equal(90_000, await portal.Store.WriteAsync(db => MachineUids.TakeAsync(db, mine, options, Now, Ct), Ct));
+        Assert.Equal(90_001, await TakeAsync(Now));
+        Assert.Equal(Say.UidsUsedUp("90000-90001"), (await Assert.ThrowsAsync<PortalException>(() => TakeAsync(Now))).Message);
         await portal.Store.WriteAsync(db => MachineUids.FreeAsync(db, mine, Now, Ct), Ct);
         await Assert.ThrowsAsync<PortalException>(() => TakeAsync(Now + MachineUids.Quarantine));
-        Assert.Equal(70_000, await TakeAsync(Now + MachineUids.Quarantine + TimeSpan.FromSeconds(1)));
+        Assert.Equal(90_000, await TakeAsync(Now + MachineUids.Quarantine + TimeSpan.FromSeconds(1)));
     }
 
     [Fact]
