@@ -8,19 +8,19 @@ internal static class FaultMatrix
     /// <summary>Points of one class that one scenario is tried at; KVMPORTAL_FAULTS=all takes every one.</summary>
     private const int Sample = 3;
     private const int Pairs = 1;
-    private static readonly Lazy<Task<IReadOnlyList<ScenarioReport>>> Running = new(() => RunAsync(_ => true));
+    private static readonly Lazy<Task<IReadOnlyList<ScenarioReport>>> Running = new(() => RunAsync(_ => true, (_, _) => { }));
 
     public static Task<IReadOnlyList<ScenarioReport>> Reports => Running.Value;
 
     public static async Task<ScenarioReport> ReportAsync(string scenario) => (await Reports).Single(r => r.Scenario.Name == scenario);
 
-    public static async Task<IReadOnlyList<ScenarioReport>> RunAsync(Func<Scenario, bool> wanted)
+    public static async Task<IReadOnlyList<ScenarioReport>> RunAsync(Func<Scenario, bool> wanted, Action<Scenario, FaultResult> found)
     {
         var template = await Template.CreateAsync();
         using var lanes = new SemaphoreSlim(4);
         try
         {
-            return await Task.WhenAll(Scenarios.All.Where(wanted).Select(s => RunAsync(s, template, lanes)));
+            return await Task.WhenAll(Scenarios.All.Where(wanted).Select(s => RunAsync(s, template, lanes, found)));
         }
         finally
         {
@@ -28,7 +28,7 @@ internal static class FaultMatrix
         }
     }
 
-    private static async Task<ScenarioReport> RunAsync(Scenario scenario, Template template, SemaphoreSlim lanes)
+    private static async Task<ScenarioReport> RunAsync(Scenario scenario, Template template, SemaphoreSlim lanes, Action<Scenario, FaultResult> found)
     {
         Trace trace;
         try
@@ -41,7 +41,12 @@ internal static class FaultMatrix
             return new ScenarioReport(scenario, new Trace(0, []), [new FaultResult(FaultPoint.None, true, [], [new Violation(Breach.Stuck, e.Message)], "")]);
         }
 
-        var results = await Task.WhenAll(Points(trace, scenario.Name).Select(point => InLaneAsync(lanes, () => FaultRun.RunAsync(scenario, point, template))));
+        var results = await Task.WhenAll(Points(trace, scenario.Name).Select(point => InLaneAsync(lanes, async () =>
+        {
+            var result = await FaultRun.RunAsync(scenario, point, template);
+            found(scenario, result);
+            return result;
+        })));
         return new ScenarioReport(scenario, trace, results);
     }
 
@@ -82,7 +87,10 @@ internal static class FaultMatrix
     private static IReadOnlyList<FaultPoint> Sampled(IEnumerable<FaultPoint> points, string seed, int most = Sample)
     {
         var all = points.ToArray();
-        if (all.Length <= most || Environment.GetEnvironmentVariable("KVMPORTAL_FAULTS") == "all")
+        // Pairs are too many even then.
+        if (Environment.GetEnvironmentVariable("KVMPORTAL_FAULTS") == "all")
+            most = most == Pairs ? 8 : int.MaxValue;
+        if (all.Length <= most)
             return all;
         new Random(seed.Sum(c => c)).Shuffle(all);
         return [.. all.Take(most).OrderBy(p => p.Number)];

@@ -46,6 +46,9 @@ internal sealed class Trigger(FaultPoint point)
 
     public void Arm() => armed = true;
 
+    /// <summary>Arms when the first job (or image) is about to be stored.</summary>
+    public bool ArmsWhenQueued { get; set; }
+
     public void Disarm() => armed = false;
 
     public Trace Trace

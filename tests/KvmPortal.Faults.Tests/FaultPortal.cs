@@ -25,7 +25,6 @@ internal sealed record RunFolder(string Root)
     public string SourceImage => Path.Combine(Source, "small.img");
     public string SourceIso => Path.Combine(Source, "disc.iso");
     public string TraceFile => Path.Combine(Root, "trace.json");
-    public string BeforeFile => Path.Combine(Root, "before.json");
     public string LogFile => Path.Combine(Root, "log");
 }
 
@@ -57,7 +56,7 @@ internal sealed class FaultPortal : IAsyncDisposable
         var options = new HostOptions { DataRoot = folder.Data, RunRoot = folder.Run, ImageFolders = [folder.Source] };
         collection.AddSingleton(options);
         collection.AddEngine(new EngineOptions { DataRoot = folder.Data, ParallelJobs = 4 }, _ => new FaultyHost(host, trigger), "KvmPortal.Migrations.Sqlite");
-        collection.ConfigureDbContext<PortalDb>(db => db.AddInterceptors(new CommitCounter(trigger)));
+        collection.ConfigureDbContext<PortalDb>(db => db.AddInterceptors(new CommitCounter(trigger), new QueueWatch(trigger)));
         var services = collection.BuildServiceProvider();
         if (!File.Exists(Path.Combine(folder.Data, "kvmportal.db")))
         {

@@ -23,10 +23,11 @@ internal static class FaultRun
         var folder = template.Copy();
         try
         {
+            var before = await PrepareAsync(scenario, folder);
             if (await VictimAsync(folder, scenario, FaultPoint.None) is var (code, words) && code != 0)
                 throw new InvalidOperationException($"{scenario}: without any fault the portal ended with {code}: {words}");
             var trace = JsonSerializer.Deserialize<Trace>(await File.ReadAllTextAsync(folder.TraceFile))!;
-            var (_, violations) = await RecoverAsync(scenario, folder, undisturbed: true);
+            var (_, violations) = await RecoverAsync(scenario, folder, before, undisturbed: true);
             return violations.Count == 0 ? trace : throw new InvalidOperationException($"{scenario}: without any fault: {string.Join("; ", violations.Select(v => v.Text))}");
         }
         finally
@@ -41,13 +42,14 @@ internal static class FaultRun
         var begun = Stopwatch.StartNew();
         try
         {
+            var before = await PrepareAsync(scenario, folder);
             var (code, words) = await VictimAsync(folder, scenario, point);
             if (point.Then is { } then && await VictimAsync(folder, ["recover", folder.Root, then.ToString()]) is var (again, last) && again is not (0 or 137))
                 throw new InvalidOperationException($"{scenario} at {point}: the portal that recovered ended with {again}: {last}");
             var lived = begun.ElapsedMilliseconds;
             if (code is not (0 or 137))
                 throw new InvalidOperationException($"{scenario} at {point}: the portal ended with {code}: {words}");
-            var (ends, violations) = await RecoverAsync(scenario, folder, undisturbed: code == 0);
+            var (ends, violations) = await RecoverAsync(scenario, folder, before, undisturbed: code == 0);
             return new FaultResult(point, code == 137, ends, violations, $"{lived} + {begun.ElapsedMilliseconds - lived} ms");
         }
         catch (Exception e) when (e is InvalidOperationException or TimeoutException or Engine.PortalException or IOException)
@@ -59,6 +61,22 @@ internal static class FaultRun
         {
             Template.Remove(folder);
         }
+    }
+
+    /// <summary>Brings about the start state with a portal that ends as it should; machines run on.</summary>
+    private static async Task<Findings> PrepareAsync(Scenario scenario, RunFolder folder)
+    {
+        await using var portal = await FaultPortal.StartAsync(folder, new Trigger(FaultPoint.None));
+        await ConnectedAsync(portal);
+        await scenario.Prepare(portal);
+        return await Findings.SettledAsync(portal);
+    }
+
+    /// <summary>Waits until the portal has seen which machines run.</summary>
+    public static async Task ConnectedAsync(FaultPortal portal)
+    {
+        while (!(await portal.Hosts.GetAsync(FaultPortal.Ada, default)).Connected)
+            await Task.Delay(10);
     }
 
     private static Task<(int Code, string Words)> VictimAsync(RunFolder folder, Scenario scenario, FaultPoint point) =>
@@ -86,9 +104,8 @@ internal static class FaultRun
         return (victim.ExitCode, victim.ExitCode is 0 or 137 ? "" : await words + await output);
     }
 
-    private static async Task<(IReadOnlyList<JobState> Ends, List<Violation> Violations)> RecoverAsync(Scenario scenario, RunFolder folder, bool undisturbed)
+    private static async Task<(IReadOnlyList<JobState> Ends, List<Violation> Violations)> RecoverAsync(Scenario scenario, RunFolder folder, Findings before, bool undisturbed)
     {
-        var before = JsonSerializer.Deserialize<Findings>(await File.ReadAllTextAsync(folder.BeforeFile), Findings.Json)!;
         var old = before.Jobs.Select(j => (j.Target, j.Seq)).ToHashSet();
         var violations = new List<Violation>();
         List<JobState> ends;

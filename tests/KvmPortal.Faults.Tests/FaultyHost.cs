@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Jobs;
 using KvmPortal.Host.Contract;
+using Microsoft.EntityFrameworkCore;
 using Microsoft.EntityFrameworkCore.Diagnostics;
 
 namespace KvmPortal.Faults.Tests;
@@ -63,6 +66,17 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
         }
 
         trigger.End(number, step.Kind, undo, Stopwatch.GetElapsedTime(begun));
+    }
+}
+
+/// <summary>Tells the trigger when a job is about to be stored: from then on the points count.</summary>
+internal sealed class QueueWatch(Trigger trigger) : SaveChangesInterceptor
+{
+    public override ValueTask<InterceptionResult<int>> SavingChangesAsync(DbContextEventData eventData, InterceptionResult<int> result, CancellationToken cancellationToken = default)
+    {
+        if (trigger.ArmsWhenQueued && eventData.Context!.ChangeTracker.Entries().Any(e => e.State == EntityState.Added && e.Entity is Job or Image))
+            trigger.Arm();
+        return ValueTask.FromResult(result);
     }
 }
 

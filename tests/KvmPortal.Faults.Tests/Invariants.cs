@@ -60,10 +60,11 @@ internal static class Invariants
         var last = jobs.MaxBy(j => j.Seq)!;
         var was = before.Vms.FirstOrDefault(v => v.Name == Scenarios.Machine);
         var now = found.Vms.FirstOrDefault(v => v.Name == Scenarios.Machine);
+        VmState? after = scenario.Each.Count > 0 ? scenario.Each[jobs.Count - 1] : scenario.After;
         VmState?[] fits = last.State switch
         {
-            JobState.Succeeded => [scenario.After],
-            JobState.Interrupted => [scenario.After, was?.Shown],
+            JobState.Succeeded => [after],
+            JobState.Interrupted => [after, was?.Shown],
             _ => [was?.Shown ?? (last.Kind == "create-vm" ? VmState.Stopped : null)],
         };
         if (!fits.Contains(now?.Shown))

@@ -44,11 +44,16 @@ public sealed class MatrixTests
         return text.ToString();
     }
 
-    /// <summary>How it may end where it was killed: words without numbers, because how many points there are differs from run to run.</summary>
+    /// <summary>
+    /// Words without numbers, because how many points there are differs from run to run. Where points are samples and more than one end is right, which of them a
+    /// sample hits is chance: there all the right ends stand. A wrong one always shows.
+    /// </summary>
     private static string Cell(ScenarioReport report, FaultClass kind)
     {
-        var words = report.Results.Where(r => r.Point.Column == kind && r.Reached).SelectMany(r => r.Ends).Select(Word).Distinct().Order(StringComparer.Ordinal).ToList();
-        return words.Count == 0 ? "–" : string.Join(", ", words);
+        var ends = report.Results.Where(r => r.Point.Column == kind && r.Reached).SelectMany(r => r.Ends);
+        if (kind is FaultClass.AfterCommit or FaultClass.InsideStep or FaultClass.Recovering)
+            ends = ends.Concat(report.Scenario.Ends);
+        return string.Join(", ", ends.Select(Word).Distinct().Order(StringComparer.Ordinal));
     }
 
     private static string Word(JobState end) => end switch

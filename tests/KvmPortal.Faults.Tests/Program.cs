@@ -8,12 +8,10 @@ switch (args)
     case ["recover", var root, var point]:
         return await VictimProcess.RecoverAsync(root, FaultPoint.Parse(point));
     case ["try", var text]:
-        foreach (var report in await FaultMatrix.RunAsync(s => s.Name.Contains(text, StringComparison.Ordinal)))
-        {
-            Console.WriteLine($"{report.Scenario}: {report.Trace.Commits} commits, {string.Join(" ", report.Trace.Calls.Select(c => $"{(c.Undo ? "undo-" : "")}{c.Step}:{c.Microseconds / 1000}ms"))}");
-            foreach (var result in report.Results)
-                Console.WriteLine($"  {result.Point} {(result.Reached ? "" : "(not reached) ")}{string.Join(",", result.Ends)} {result.Took} {string.Concat(result.Violations.Select(v => $"\n    {v.Breach}: {v.Text}"))}");
-        }
+        var reports = await FaultMatrix.RunAsync(s => s.Name.Contains(text, StringComparison.Ordinal), (s, result) =>
+            Console.WriteLine($"{s}: {result.Point} {(result.Reached ? "" : "(not reached) ")}{string.Join(",", result.Ends)} {result.Took} {string.Concat(result.Violations.Select(v => $"\n    {v.Breach}: {v.Text}"))}"));
+        foreach (var report in reports)
+            Console.WriteLine($"{report.Scenario}: {report.Results.Count} points, {report.Trace.Commits} commits, {string.Join(" ", report.Trace.Calls.Select(c => $"{(c.Undo ? "undo-" : "")}{c.Step}:{c.Microseconds / 1000}ms"))}");
 
         return 0;
     default:

@@ -77,6 +77,7 @@ internal static class Scenarios
                 return [.. jobs];
             },
             After = VmState.Paused,
+            Each = [VmState.Stopped, VmState.Running, VmState.Paused],
         },
         new()
         {

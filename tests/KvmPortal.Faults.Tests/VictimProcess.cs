@@ -4,7 +4,7 @@ using KvmPortal.Engine.Jobs;
 
 namespace KvmPortal.Faults.Tests;
 
-/// <summary>The portal that is to be killed: prepares the scenario, arms the trigger, asks for the job. Without a fault it writes down what it went through.</summary>
+/// <summary>The portal that is to be killed: takes over what was prepared, arms the trigger, asks for the job. Without a fault it writes down what it went through.</summary>
 internal static class VictimProcess
 {
     public static async Task<int> RunAsync(string root, string scenarioName, FaultPoint point)
@@ -13,16 +13,14 @@ internal static class VictimProcess
         var folder = new RunFolder(root);
         var trigger = new Trigger(point);
         await using var portal = await FaultPortal.StartAsync(folder, trigger);
-        await scenario.Prepare(portal);
-        var before = await Findings.SettledAsync(portal);
-        await File.WriteAllTextAsync(folder.BeforeFile, JsonSerializer.Serialize(before, Findings.Json));
+        await FaultRun.ConnectedAsync(portal);
         if (scenario.CancelAtCall is { } at)
             trigger.AtCall = async number =>
             {
                 if (number == at)
                     await portal.Jobs.CancelAsync(FaultPortal.Ada, await RunningJobAsync(portal), default);
             };
-        trigger.Arm();
+        trigger.ArmsWhenQueued = true;
         IReadOnlyList<JobId> asked;
         try
         {

@@ -3,25 +3,14 @@ using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 using KvmPortal.Host.Qmp;
-using Microsoft.Win32.SafeHandles;
 
 namespace KvmPortal.Host.Launch;
 
 /// <summary>The steps about one machine: each looks before it acts and can be undone as far as it was done.</summary>
 internal sealed class MachineSteps(RunningMachines machines, HostFolders folders, Func<MachineSpec, CancellationToken, Task<IReadOnlyList<string>>> compose, string bootId)
 {
-    private static readonly TimeSpan SaveTime = TimeSpan.FromMinutes(30);
-
-    // A guest's memory holds its secrets.
-    private static readonly FileStreamOptions Private = new()
-    {
-        Mode = FileMode.Create,
-        Access = FileAccess.Write,
-        Share = FileShare.None,
-        BufferSize = 0,
-        UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-    };
     private readonly ConcurrentDictionary<Guid, SemaphoreSlim> launching = new();
+    private readonly SavedState saved = new(machines, folders);
 
     public async IAsyncEnumerable<StepReport> ApplyAsync(MachineStep step, [EnumeratorCancellation] CancellationToken ct)
     {
@@ -48,7 +37,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
                 yield return new StepDone(await EndAsync(step.MachineId, MachineEnd.Quit, ct));
                 break;
             case SaveMachine save:
-                yield return new StepDone(await SaveAsync(save, ct));
+                yield return new StepDone(await saved.SaveAsync(save, ct));
                 break;
             case SetDiskLimits set:
                 await machines.Get(set.MachineId).Qmp.SetThrottleAsync(Qemu.DiskNames.ThrottleGroup(set.Disk), set.Limits, ct);
@@ -84,7 +73,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
                 await paused.Qmp.ContAsync(ct);
                 break;
             case SaveMachine save:
-                await UndoSaveAsync(save, ct);
+                await saved.UndoAsync(save, ct);
                 break;
             case SetDiskLimits set when machines.Find(step.MachineId) is { } machine:
                 await machine.Qmp.SetThrottleAsync(Qemu.DiskNames.ThrottleGroup(set.Disk), set.Before, ct);
@@ -119,7 +108,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             await Task.Delay(100, ct);
         if (machines.Find(spec.Id) is { State: MachineRunState.Unresponsive } hung)
             throw new HostException(HostError.WrongState, $"A QEMU of this machine runs (pid {hung.Pid}) but does not answer.") { Hint = "Wait until it answers again, or stop the machine first." };
-        if (spec.RestoreFrom is not null && machines.Find(spec.Id) is { } loading && !await HasLoadedAsync(loading, ct))
+        if (spec.RestoreFrom is not null && machines.Find(spec.Id) is { } loading && !await SavedState.HasLoadedAsync(loading, ct))
             await loading.EndAsync(MachineEnd.Quit, ct);
         if (machines.Find(spec.Id) is { } already)
             return new StepDone(false) { Pid = already.Pid, Confinement = already.Run.Confinement };
@@ -130,7 +119,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         {
             try
             {
-                await RestoreAsync(machine, from, ct);
+                await SavedState.RestoreAsync(machine, from, ct);
             }
             catch (Exception e)
             {
@@ -209,134 +198,6 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             return false;
         await machine.EndAsync(how, ct);
         return true;
-    }
-
-    /// <summary>Migrates to a file descriptor, which needs no path and no helper inside the sandbox and works on every supported QEMU.</summary>
-    private async Task<bool> SaveAsync(SaveMachine step, CancellationToken ct)
-    {
-        // A portal that died before it could write down the success asks once more.
-        if (machines.Find(step.MachineId) is null && File.Exists(step.Path))
-            return false;
-        var machine = machines.Get(step.MachineId);
-        if (Path.GetDirectoryName(step.Path) != MachinePaths.For(folders, step.MachineId).StateDirectory)
-            throw new HostException(HostError.NotAllowed, "Saved state belongs into the machine's own folder.");
-        var temporary = Temporary(step);
-        try
-        {
-            if (!await FinishCutSaveAsync(machine, step, ct))
-            {
-                await machine.Qmp.StopAsync(ct);
-                await using var file = new FileStream(temporary, Private);
-                await machine.Qmp.MigrateSpeedAsync(ct);
-                await machine.Qmp.GetFdAsync("save", file.SafeFileHandle, ct);
-                await machine.Qmp.MigrateAsync("fd:save", ct);
-                await WaitForMigrationAsync(machine, ct);
-            }
-
-            if (File.Exists(temporary))
-            {
-                using (var file = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
-                    RandomAccess.FlushToDisk(file);
-                File.Move(temporary, step.Path, overwrite: true);
-            }
-        }
-        catch
-        {
-            await UndoSaveAsync(step, CancellationToken.None);
-            throw;
-        }
-
-        // The state is safe, and nothing leads back: a cancel comes too late.
-        await machine.EndAsync(MachineEnd.Saved, CancellationToken.None);
-        return true;
-    }
-
-    /// <summary>
-    /// A portal died while this machine was being saved: QEMU goes on writing to the file that it was given, and cannot be saved a second time. True when the
-    /// state is in the file.
-    /// </summary>
-    private static async Task<bool> FinishCutSaveAsync(MachineSupervisor machine, SaveMachine step, CancellationToken ct)
-    {
-        var saving = Busy((await machine.Qmp.QueryMigrateAsync(ct)).Status);
-        if (!saving && (await machine.Qmp.QueryStatusAsync(ct)).Status != "postmigrate")
-            return false;
-        if (!File.Exists(Temporary(step)) && (saving || !File.Exists(step.Path)))
-        {
-            // Its file is gone: from the beginning.
-            await EndMigrationAsync(machine, ct);
-            await machine.Qmp.ContAsync(ct);
-            return false;
-        }
-
-        if (saving)
-            await WaitForMigrationAsync(machine, ct);
-        return true;
-    }
-
-    private async Task UndoSaveAsync(SaveMachine step, CancellationToken ct)
-    {
-        try
-        {
-            if (machines.Find(step.MachineId) is not { } machine)
-                return;
-            await EndMigrationAsync(machine, ct);
-            File.Delete(step.Path);
-            // After a finished migration QEMU must go on once, or it could never be saved again.
-            var finished = (await machine.Qmp.QueryStatusAsync(ct)).Status == "postmigrate";
-            if (step.RunOn || finished)
-                await machine.Qmp.ContAsync(ct);
-            if (!step.RunOn && finished)
-                await machine.Qmp.StopAsync(ct);
-        }
-        finally
-        {
-            File.Delete(Temporary(step));
-        }
-    }
-
-    private static string Temporary(SaveMachine step) => step.Path + ".part";
-
-    private static bool Busy(string? migration) => migration is "setup" or "active" or "cancelling" or "device" or "pre-switchover" or "wait-unplug";
-
-    /// <summary>Ends a saving that was cut, of this portal or of one before it.</summary>
-    private static async Task EndMigrationAsync(MachineSupervisor machine, CancellationToken ct)
-    {
-        for (var i = 0; i < 200; i++)
-        {
-            if (!Busy((await machine.Qmp.QueryMigrateAsync(ct)).Status))
-                return;
-            await machine.Qmp.MigrateCancelAsync(ct);
-            await Task.Delay(50, ct);
-        }
-    }
-
-    /// <summary>False for a machine whose loading was cut: its CPUs have not run, so it is launched anew.</summary>
-    private static async Task<bool> HasLoadedAsync(MachineSupervisor machine, CancellationToken ct) =>
-        machine.State == MachineRunState.Running || (await machine.Qmp.QueryMigrateAsync(ct)).Status == "completed";
-
-    private static async Task RestoreAsync(MachineSupervisor machine, string path, CancellationToken ct)
-    {
-        using SafeFileHandle file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read);
-        await machine.Qmp.GetFdAsync("restore", file, ct);
-        await machine.Qmp.MigrateIncomingAsync("fd:restore", ct);
-        await WaitForMigrationAsync(machine, ct);
-        await machine.RefreshAsync(null, ct);
-    }
-
-    /// <summary>Saving and loading a local file takes moments; its end is asked for at a slowly growing interval.</summary>
-    private static async Task WaitForMigrationAsync(MachineSupervisor machine, CancellationToken ct)
-    {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        deadline.CancelAfter(SaveTime);
-        for (var pause = 10; ; pause = Math.Min(500, pause * 2))
-        {
-            var info = await machine.Qmp.QueryMigrateAsync(deadline.Token);
-            if (info.Status == "completed")
-                return;
-            if (info.Status is "failed" or "cancelled")
-                throw new HostException(HostError.QmpFailed, $"QEMU could not move the machine's state: {info.ErrorDesc ?? info.Status}.");
-            await Task.Delay(pause, deadline.Token);
-        }
     }
 
     private async Task MediumAsync(Guid id, string disk, string? path, CancellationToken ct)
