@@ -15,6 +15,12 @@ public sealed record EngineOptions
     /// <summary>First and last user id that machines get on the host; null runs them as the portal's own user.</summary>
     public (int First, int Last)? MachineUids { get; init; } = (61_000, 64_999);
 
+    /// <summary>A file system with less of itself free is nearly full, percent.</summary>
+    public int WarnFreePercent { get; init; } = 5;
+
+    /// <summary>A file system with less free is nearly full, GiB.</summary>
+    public int WarnFreeGiB { get; init; } = 2;
+
     /// <summary>Number of simulated machines; null for the real host.</summary>
     public int? Simulated { get; init; }
 

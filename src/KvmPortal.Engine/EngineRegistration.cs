@@ -6,6 +6,7 @@ using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
+using KvmPortal.Engine.Storage;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
@@ -27,6 +28,9 @@ public static class EngineRegistration
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(host);
         services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)).AddInterceptors(new SqlitePragmas()));
+        services.AddSingleton<StorageRoom>();
+        services.AddHosted<StorageWatch>();
+        services.AddSingleton<DatabaseStart>();
         services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
         services.AddSingleton<LiveStreams>();

@@ -10,6 +10,9 @@ namespace KvmPortal.Engine.Jobs;
 /// <summary>From an intent to the plan that holds now: reads the inputs, calls the pure planner.</summary>
 internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost host, HostLink link)
 {
+    /// <summary>Completes when it is known which machines run.</summary>
+    public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
+
     public async Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct)
     {
         // Which machines run must be known before anything is decided about them.

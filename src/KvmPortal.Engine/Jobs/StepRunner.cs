@@ -14,7 +14,7 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
     public Task<Plan> PlanAsync(JobIntent intent, JobLogger log, CancellationToken ct) => planner.PlanAsync(intent, log, ct);
 
     /// <summary>Completes when it is known which machines run; a job that goes on after a restart must not act before.</summary>
-    public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
+    public Task ReadyAsync(CancellationToken ct) => planner.ReadyAsync(ct);
 
     /// <summary>The records' half of a plan; runs inside the checkpoint's transaction.</summary>
     public PortalSteps Portal => portal;
