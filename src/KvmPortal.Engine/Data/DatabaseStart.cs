@@ -16,7 +16,7 @@ public sealed class DatabaseStart(IDbContextFactory<PortalDb> contexts, EngineOp
     /// <summary>Copies that are kept.</summary>
     internal const int CopiesKept = 5;
 
-    private const long QuickBytes = 64L << 20;
+    private const long QuickBytes = 256L << 20;
 
     private string Marker => Path.Combine(options.DataRoot, DatabaseFile.RunningMarker);
 
@@ -32,7 +32,7 @@ public sealed class DatabaseStart(IDbContextFactory<PortalDb> contexts, EngineOp
             throw Stop("a restore was cut in its middle", "run the restore again, with --force");
         try
         {
-            // A killed portal may have left half a page in the file; one that ended well has not. Reading all of it takes about a second for each 100 MiB.
+            // A killed portal may have left half a page in the file; one that ended well has not. Reading all of it takes about a second for each 500 MiB.
             if (NeedsCheck && File.Exists(options.DatabasePath) && await DatabaseFile.DamageAsync(options.DatabasePath, ct) is { } damage)
                 throw Damaged(damage);
             await MigrateAsync(ct);

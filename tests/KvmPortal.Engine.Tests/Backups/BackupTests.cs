@@ -177,6 +177,7 @@ public sealed class BackupTests : IDisposable
         Put("keys/key-1.xml", "<key/>");
         Put("bootstrap-token", "token");
         Put("notes.txt", "mine");
+        Put($"disks/{Machine}.qcow2", "disk");
         Put($"machines/{Machine}/firmware-vars.fd", "variables");
         Put($"machines/{Machine}/suspend.state", "memory");
         Put($"machines/{Machine}/stderr.log", "log");
