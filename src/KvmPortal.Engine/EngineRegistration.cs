@@ -94,6 +94,7 @@ public static class EngineRegistration
     private static void AddImages(this IServiceCollection services)
     {
         services.AddSingleton<ImageReader>();
+        services.AddHosted<CutUploads>();
         services.AddSingleton(sp => new ImageOperationsContext(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<LiveFeed>(), sp.GetRequiredService<PortalEvents>(),
             sp.GetService<Host.HostOptions>(), sp.GetRequiredService<TimeProvider>()));
         services.AddSingleton(sp => new ImageOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<ImageReader>(), sp.GetRequiredService<JobQueue>(),

@@ -3,16 +3,22 @@ using System.Globalization;
 
 namespace KvmPortal.Faults.Tests;
 
-public enum FaultClass { None, AfterCommit, BeforeStep, InsideStep, AfterStep }
+public enum FaultClass { None, AfterCommit, BeforeStep, InsideStep, AfterStep, Recovering }
 
 /// <summary>Where the portal kills itself, counted from the moment in which the job is asked for.</summary>
 /// <param name="Number">The number of the committed transaction, or of the call to the host; from 1.</param>
 /// <param name="DelayMicroseconds">Inside a step: how long after its begin.</param>
 internal sealed record FaultPoint(FaultClass Class, int Number, long DelayMicroseconds = 0)
 {
+    /// <summary>Where the portal that recovers is killed, too; null lets it live.</summary>
+    public FaultPoint? Then { get; init; }
+
+    /// <summary>The column of the matrix that it belongs to.</summary>
+    public FaultClass Column => Then is null ? Class : FaultClass.Recovering;
+
     public static FaultPoint None { get; } = new(FaultClass.None, 0);
 
-    public override string ToString() => $"{Class}:{Number}:{DelayMicroseconds}";
+    public override string ToString() => $"{Class}:{Number}:{DelayMicroseconds}{(Then is null ? "" : $" then {Then}")}";
 
     public static FaultPoint Parse(string text)
     {

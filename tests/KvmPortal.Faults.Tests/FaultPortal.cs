@@ -43,6 +43,7 @@ internal sealed class FaultPortal : IAsyncDisposable
     public JobOperations Jobs => services.GetRequiredService<JobOperations>();
     public ImageOperations Images => services.GetRequiredService<ImageOperations>();
     public HostOperations Hosts => services.GetRequiredService<HostOperations>();
+    public KvmPortal.Engine.Metrics.MetricsQueries Metrics => services.GetRequiredService<KvmPortal.Engine.Metrics.MetricsQueries>();
     public VmTracker Tracker => services.GetRequiredService<VmTracker>();
     public PortalStore Store => services.GetRequiredService<PortalStore>();
     public IMachineHost Host => host;

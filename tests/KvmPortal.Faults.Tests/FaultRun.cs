@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 
 namespace KvmPortal.Faults.Tests;
@@ -41,11 +42,18 @@ internal static class FaultRun
         try
         {
             var (code, words) = await VictimAsync(folder, scenario, point);
+            if (point.Then is { } then && await VictimAsync(folder, ["recover", folder.Root, then.ToString()]) is var (again, last) && again is not (0 or 137))
+                throw new InvalidOperationException($"{scenario} at {point}: the portal that recovered ended with {again}: {last}");
             var lived = begun.ElapsedMilliseconds;
             if (code is not (0 or 137))
                 throw new InvalidOperationException($"{scenario} at {point}: the portal ended with {code}: {words}");
             var (ends, violations) = await RecoverAsync(scenario, folder, undisturbed: code == 0);
             return new FaultResult(point, code == 137, ends, violations, $"{lived} + {begun.ElapsedMilliseconds - lived} ms");
+        }
+        catch (Exception e) when (e is InvalidOperationException or TimeoutException or Engine.PortalException or IOException)
+        {
+            // One run that cannot be finished is reported with the others.
+            return new FaultResult(point, true, [], [new Violation(Breach.Stuck, e.Message)], "");
         }
         finally
         {
@@ -53,9 +61,12 @@ internal static class FaultRun
         }
     }
 
-    private static async Task<(int Code, string Words)> VictimAsync(RunFolder folder, Scenario scenario, FaultPoint point)
+    private static Task<(int Code, string Words)> VictimAsync(RunFolder folder, Scenario scenario, FaultPoint point) =>
+        VictimAsync(folder, ["portal", folder.Root, scenario.Name, (point with { Then = null }).ToString()]);
+
+    private static async Task<(int Code, string Words)> VictimAsync(RunFolder folder, IEnumerable<string> arguments)
     {
-        var info = new ProcessStartInfo(Environment.ProcessPath!, ["portal", folder.Root, scenario.Name, point.ToString()]) { RedirectStandardError = true, RedirectStandardOutput = true };
+        var info = new ProcessStartInfo(Environment.ProcessPath!, arguments) { RedirectStandardError = true, RedirectStandardOutput = true };
         info.Environment["DOTNET_TieredPGO"] = "0";
         using var victim = Process.Start(info)!;
         var words = victim.StandardError.ReadToEndAsync();
@@ -88,6 +99,8 @@ internal static class FaultRun
                 await WaitIdleAsync(portal);
                 var found = await Findings.SettledAsync(portal);
                 ends = [.. found.Jobs.Where(j => !old.Contains((j.Target, j.Seq))).Select(j => j.State)];
+                if (scenario.Kind == Scenarios.Upload)
+                    ends = [found.Images.Any(i => i.State == ImageState.Ready) ? JobState.Succeeded : JobState.Cancelled];
                 violations.AddRange(Invariants.Disagreements(found, folder));
                 violations.AddRange(Invariants.OfOutcome(undisturbed ? scenario with { Ends = [scenario.Undisturbed] } : scenario, before, found));
                 await DeleteAllAsync(portal);
@@ -107,7 +120,7 @@ internal static class FaultRun
         return (ends, violations);
     }
 
-    private static async Task WaitIdleAsync(FaultPortal portal)
+    public static async Task WaitIdleAsync(FaultPortal portal)
     {
         for (var end = Environment.TickCount64 + 30_000; Environment.TickCount64 < end; await Task.Delay(20))
             if ((await portal.Hosts.GetAsync(FaultPortal.Ada, default)).Connected && (await Findings.TakeAsync(portal)).Jobs.All(j => j.State is not (JobState.Queued or JobState.Running)))

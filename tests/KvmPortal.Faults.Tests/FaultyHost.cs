@@ -28,7 +28,16 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
 
     public Task<byte[]> TakeScreenshotAsync(Guid machineId, CancellationToken cancellationToken) => inner.TakeScreenshotAsync(machineId, cancellationToken);
 
-    public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) => inner.ReceiveImageAsync(request, content, cancellationToken);
+    public async Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken)
+    {
+        var number = await trigger.BeginAsync();
+        var begun = Stopwatch.GetTimestamp();
+        var received = await inner.ReceiveImageAsync(request, content, cancellationToken);
+        trigger.End(number, "receive-image", false, Stopwatch.GetElapsedTime(begun));
+        return received;
+    }
+
+    public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => inner.FindStrangersAsync(cancellationToken);
 
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => inner.ListFilesAsync(folder, cancellationToken);
 

@@ -5,6 +5,8 @@ switch (args)
 {
     case ["portal", var root, var scenario, var point]:
         return await VictimProcess.RunAsync(root, scenario, FaultPoint.Parse(point));
+    case ["recover", var root, var point]:
+        return await VictimProcess.RecoverAsync(root, FaultPoint.Parse(point));
     case ["try", var text]:
         foreach (var report in await FaultMatrix.RunAsync(s => s.Name.Contains(text, StringComparison.Ordinal)))
         {

@@ -9,6 +9,8 @@ namespace KvmPortal.Faults.Tests;
 internal static class Scenarios
 {
     public const string Machine = "m";
+    /// <summary>Not a job: it ends with its request.</summary>
+    public const string Upload = "(upload)";
     private const string Small = "small";
     private const string Disc = "disc";
 
@@ -76,6 +78,14 @@ internal static class Scenarios
             },
             After = VmState.Paused,
         },
+        new()
+        {
+            Name = "start of many",
+            Kind = "bulk-vms",
+            Prepare = p => p.CreateAsync(Define()),
+            Ask = async p => [(await p.Vms.ActOnManyAsync(FaultPortal.Ada, [await p.VmAsync(Machine)], VmAction.Start, new VmActionOptions(), new BulkOptions(), default)).Id],
+            After = VmState.Running,
+        },
         Change("change of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] }),
             d => d with { Disks = [Blank("disk0"), Blank("disk2")] }, VmState.Stopped),
         Change("change of a running machine", async p =>
@@ -85,6 +95,18 @@ internal static class Scenarios
         }, d => d with { Disks = [Blank("disk0") with { Limits = new() { Iops = 500 } }, d.Disks[1] with { Image = Disc }, Blank("disk1")] }, VmState.Running),
         Delete("delete of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] })),
         Delete("delete of a running machine", RunAsync),
+        new()
+        {
+            Name = "upload an image",
+            Kind = Upload,
+            Ask = async p =>
+            {
+                await using var file = File.OpenRead(p.Folder.SourceImage);
+                await p.Images.ReceiveAsync(FaultPortal.Ada, Small, file.Length, null, null, file, default);
+                return [];
+            },
+            Ends = [JobState.Succeeded, JobState.Cancelled],
+        },
         new()
         {
             Name = "register an image",

@@ -23,7 +23,16 @@ internal static class VictimProcess
                     await portal.Jobs.CancelAsync(FaultPortal.Ada, await RunningJobAsync(portal), default);
             };
         trigger.Arm();
-        var asked = await scenario.Ask(portal);
+        IReadOnlyList<JobId> asked;
+        try
+        {
+            asked = await scenario.Ask(portal);
+        }
+        catch (Engine.PortalException e) when (e.Problems.Count > 0)
+        {
+            throw new InvalidOperationException(string.Join("; ", e.Problems.Select(p => $"{p.Pointer}: {p.Message}")), e);
+        }
+
         foreach (var id in asked)
         {
             var job = await portal.EndedAsync(id);
@@ -33,6 +42,16 @@ internal static class VictimProcess
 
         trigger.Disarm();
         await File.WriteAllTextAsync(folder.TraceFile, JsonSerializer.Serialize(trigger.Trace));
+        return 0;
+    }
+
+    /// <summary>The portal that recovers and is killed, too.</summary>
+    public static async Task<int> RecoverAsync(string root, FaultPoint point)
+    {
+        var trigger = new Trigger(point);
+        trigger.Arm();
+        await using var portal = await FaultPortal.StartAsync(new RunFolder(root), trigger);
+        await FaultRun.WaitIdleAsync(portal);
         return 0;
     }
 

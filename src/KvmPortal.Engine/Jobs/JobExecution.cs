@@ -212,7 +212,11 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             // Runs again when there was no room for it.
             tell.Clear();
             foreach (var (_, change) in owed)
+            {
                 tell.Add(await change(db));
+                // The next one may ask the database for what this one has changed.
+                await db.SaveChangesAsync(ct);
+            }
         }, ct);
         unsavedLog.Clear();
         owed.Clear();

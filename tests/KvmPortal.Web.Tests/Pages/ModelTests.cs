@@ -56,7 +56,7 @@ public sealed class ModelTests
     }
 
     [Fact]
-    public async Task Bulk_actions_take_what_they_fit_and_keep_every_refusal()
+    public async Task Bulk_actions_take_what_they_fit_and_are_one_job_that_names_every_refusal()
     {
         await using var portal = await PagePortal.StartAsync();
         var (one, two) = (await portal.MachineAsync("one"), await portal.MachineAsync("two"));
@@ -66,9 +66,15 @@ public sealed class ModelTests
         Assert.Equal(2, model.Candidates(VmAction.Start).Count);
         Assert.Empty(model.Candidates(VmAction.Shutdown));
 
-        // Neither runs: the engine refuses both, each with its name.
+        // Neither runs: the job says so of both, each with its name.
         await model.ActAsync(PagePortal.Ada, model.Set.Items, VmAction.Reset, Ct);
-        Assert.Equal([one.Definition.Name, two.Definition.Name], model.Problem!.Errors.Select(e => e.Pointer));
+        Assert.Null(model.Problem);
+        var jobs = portal.Get<JobOperations>();
+        var bulk = (await jobs.ListAsync(PagePortal.Ada, new ListQuery(10) { Filter = "kind = reset-vms" }, Ct)).Items.Single();
+        bulk = await jobs.WaitAsync(PagePortal.Ada, bulk.Id, TimeSpan.FromSeconds(20), Ct);
+        Assert.Equal(JobState.Failed, bulk.State);
+        var log = string.Join('\n', (await jobs.LogAsync(PagePortal.Ada, bulk.Id, 0, Ct)).Select(l => l.Text.Text));
+        Assert.All([one.Definition.Name, two.Definition.Name], name => Assert.Contains(name, log, StringComparison.Ordinal));
         model.ToggleAll();
         Assert.Empty(model.Selected);
     }
