@@ -89,6 +89,9 @@ public static class EngineRegistration
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
         services.AddHosted<AutomaticStarts>();
+        services.AddSingleton(sp => new ResumesWhenRoom(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmOperations>(),
+            (sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<ResumesWhenRoom>>()));
+        services.AddHostedService(sp => sp.GetRequiredService<ResumesWhenRoom>());
     }
 
     private static void AddImages(this IServiceCollection services)
