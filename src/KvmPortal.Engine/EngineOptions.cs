@@ -18,6 +18,12 @@ public sealed record EngineOptions
     /// </summary>
     public (int First, int Last)? MachineUids { get; init; } = (70_000, 73_999);
 
+    /// <summary>A file system with less of itself free is nearly full, percent.</summary>
+    public int WarnFreePercent { get; init; } = 5;
+
+    /// <summary>A file system with less free is nearly full, GiB.</summary>
+    public int WarnFreeGiB { get; init; } = 2;
+
     /// <summary>Number of simulated machines; null for the real host.</summary>
     public int? Simulated { get; init; }
 

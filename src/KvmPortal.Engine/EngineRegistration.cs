@@ -6,6 +6,7 @@ using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
+using KvmPortal.Engine.Storage;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
@@ -27,6 +28,9 @@ public static class EngineRegistration
         services.AddSingleton(TimeProvider.System);
         services.AddSingleton(host);
         services.AddDbContextFactory<PortalDb>(db => db.UseSqlite($"Data Source={options.DatabasePath};Pooling=True", sqlite => sqlite.MigrationsAssembly(migrationsAssembly)).AddInterceptors(new SqlitePragmas()));
+        services.AddSingleton<StorageRoom>();
+        services.AddHosted<StorageWatch>();
+        services.AddSingleton<DatabaseStart>();
         services.AddSingleton<PortalStore>();
         services.AddSingleton<LiveFeed>();
         services.AddSingleton<LiveStreams>();
@@ -85,6 +89,9 @@ public static class EngineRegistration
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
         services.AddHosted<AutomaticStarts>();
+        services.AddSingleton(sp => new ResumesWhenRoom(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmOperations>(),
+            (sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<ResumesWhenRoom>>()));
+        services.AddHostedService(sp => sp.GetRequiredService<ResumesWhenRoom>());
     }
 
     private static void AddImages(this IServiceCollection services)

@@ -37,6 +37,8 @@ public enum ErrorCode
     HostUnreachable,
     /// <summary>507: no room.</summary>
     NoRoom,
+    /// <summary>507: the data directory's file system is full or read-only.</summary>
+    DiskFull,
 }
 
 /// <summary>One thing that is wrong with a request. <paramref name="Pointer"/> is a JSON pointer into the body (RFC 6901), "" for the whole.</summary>

@@ -13,6 +13,8 @@ using KvmPortal.Web.Vms;
 
 try
 {
+    if (BackupVerbs.Asked(args))
+        return await BackupVerbs.RunAsync(args);
     var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
     builder.WebHost.UseStaticWebAssets();
     builder.WebHost.ConfigureKestrel(PortalStart.Serve);

@@ -100,9 +100,21 @@ public sealed class AccessOperations
             return null;
         // Written at most once a minute, so that reads by token stay reads.
         if (found.LastUsedAt is null || now - found.LastUsedAt > TimeSpan.FromMinutes(1))
-            await store.WriteAsync(db => db.AccessTokens.Where(t => t.Id == found.Id).ExecuteUpdateAsync(set => set.SetProperty(t => t.LastUsedAt, now), ct), ct);
+            await NoteUseAsync(found.Id, now, ct);
         var owner = found.UserId.Value;
         return await store.ReadAsync(db => db.Users.Where(u => u.Id == owner).Select(u => u.UserName).FirstOrDefaultAsync(ct), ct) is { } name ? new Caller(found.UserId, name, Door.Token, requestId) : null;
+    }
+
+    private async Task NoteUseAsync(TokenId id, DateTimeOffset now, CancellationToken ct)
+    {
+        try
+        {
+            await store.WriteAsync(db => db.AccessTokens.Where(t => t.Id == id).ExecuteUpdateAsync(set => set.SetProperty(t => t.LastUsedAt, now), ct), ct);
+        }
+        catch (PortalException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            // Who reads must be able to on a full disk, too.
+        }
     }
 
     public Task<IReadOnlyList<TokenView>> ListTokensAsync(Caller caller, CancellationToken ct) => store.ReadAsync<IReadOnlyList<TokenView>>(async db =>

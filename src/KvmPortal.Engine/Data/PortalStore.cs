@@ -1,3 +1,4 @@
+using KvmPortal.Engine.Storage;
 using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Engine.Data;
@@ -6,7 +7,7 @@ namespace KvmPortal.Engine.Data;
 /// The way to the database. SQLite has one writer: writers queue here, in order and without spinning on SQLITE_BUSY, which the driver answers
 /// by sleeping 150 ms. Readers never wait (WAL).
 /// </summary>
-internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts) : IDisposable
+internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts, StorageRoom room) : IDisposable
 {
     private readonly SemaphoreSlim writer = new(1, 1);
 
@@ -17,7 +18,7 @@ internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts) : IDispo
         return await read(db);
     }
 
-    /// <summary>Runs <paramref name="write"/> in one transaction; an exception rolls all of it back.</summary>
+    /// <summary>Runs <paramref name="write"/> in one transaction; an exception rolls all of it back. Throws <see cref="PortalException"/> (DiskFull) for want of room.</summary>
     public async Task<T> WriteAsync<T>(Func<PortalDb, Task<T>> write, CancellationToken ct)
     {
         await writer.WaitAsync(ct);
@@ -30,6 +31,10 @@ internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts) : IDispo
             await transaction.CommitAsync(ct);
             return result;
         }
+        catch (Exception e) when (room.Refusal(e) is { } full)
+        {
+            throw full;
+        }
         finally
         {
             writer.Release();
@@ -38,6 +43,30 @@ internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts) : IDispo
 
     public Task WriteAsync(Func<PortalDb, Task> write, CancellationToken ct) =>
         WriteAsync(async db =>
+        {
+            await write(db);
+            return 0;
+        }, ct);
+
+    /// <summary>The same for what must not be lost: waits for room as long as it takes, and tries again. <paramref name="write"/> may run many times.</summary>
+    public async Task<T> WriteWithPatienceAsync<T>(Func<PortalDb, Task<T>> write, CancellationToken ct)
+    {
+        while (true)
+        {
+            await room.WaitAsync(ct);
+            try
+            {
+                return await WriteAsync(write, ct);
+            }
+            catch (PortalException e) when (e.Code == ErrorCode.DiskFull)
+            {
+                // Waits above.
+            }
+        }
+    }
+
+    public Task WriteWithPatienceAsync(Func<PortalDb, Task> write, CancellationToken ct) =>
+        WriteWithPatienceAsync(async db =>
         {
             await write(db);
             return 0;

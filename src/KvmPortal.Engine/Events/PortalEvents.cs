@@ -26,6 +26,7 @@ public sealed class PortalEvents
     private const int MostPerRead = 500;
     private const int PruneEvery = 1000;
     private const int MostPrunedAtOnce = 5000;
+    private const int MostUnsaved = 1500;
     private const int LongestText = 4096;
     private const int LongestData = 64 * 1024;
     private static readonly TimeSpan Kept = TimeSpan.FromDays(400);
@@ -37,6 +38,8 @@ public sealed class PortalEvents
     private readonly SemaphoreSlim loading = new(1, 1);
     private readonly Lock gate = new();
     private readonly PortalEvent?[] newest = new PortalEvent?[InMemory];
+    // Told while there was no room on the disk: watchers have them already, the table gets them with the next that it can take.
+    private readonly List<PortalEvent> unsaved = [];
     private List<Waiting> waiting = [];
     private bool writing;
     private bool loaded;
@@ -137,6 +140,10 @@ public sealed class PortalEvents
 
             if (batch.Count == 0)
                 batch.AddRange(await ReadTableAsync(next, ct));
+            if (batch.Count == 0)
+                // Neither in the table (the disk is full) nor the next in memory: goes on with the oldest that is kept.
+                lock (gate)
+                    batch.AddRange(newest.Where(e => e is not null && e.Seq >= next).OrderBy(e => e!.Seq).Take(MostPerRead)!);
             foreach (var e in batch)
             {
                 ct.ThrowIfCancellationRequested();
@@ -211,11 +218,22 @@ public sealed class PortalEvents
         await LoadAsync(CancellationToken.None);
         var at = time.GetUtcNow();
         var events = batch.Select((w, i) => new PortalEvent(last + 1 + i, at, w.Type, w.Target, w.Actor, w.Warning, w.Text, w.Data)).ToList();
-        await store.WriteAsync(db =>
+        try
         {
-            db.Events.AddRange(events.Select(EventRow.Of));
-            return Task.CompletedTask;
-        }, CancellationToken.None);
+            await store.WriteAsync(db =>
+            {
+                db.Events.AddRange(unsaved.Concat(events).Select(EventRow.Of));
+                return Task.CompletedTask;
+            }, CancellationToken.None);
+            unsaved.Clear();
+        }
+        catch (PortalException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            // Who tells of something must not be stopped by a full disk, least of all who tells of the full disk.
+            unsaved.AddRange(events);
+            unsaved.RemoveRange(0, Math.Max(0, unsaved.Count - MostUnsaved));
+        }
+
         TaskCompletionSource signal;
         lock (gate)
         {
@@ -233,7 +251,7 @@ public sealed class PortalEvents
     /// <summary>Now and then removes the oldest. The newest row always stays: the next number is derived from it.</summary>
     private async Task PruneAsync()
     {
-        if (last < pruneAt)
+        if (last < pruneAt || unsaved.Count > 0)
             return;
         pruneAt = last + PruneEvery;
         try

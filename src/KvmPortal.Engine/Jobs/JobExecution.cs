@@ -209,6 +209,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         List<Func<Task>> tell = [];
         await jobs.CheckpointAsync(job, unsavedLog, async db =>
         {
+            // Runs again when there was no room for it.
+            tell.Clear();
             foreach (var (_, change) in owed)
             {
                 tell.Add(await change(db));

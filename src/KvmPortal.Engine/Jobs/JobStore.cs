@@ -58,7 +58,7 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
     }
 
     /// <summary>Claims the next job of a key, with the number of its last log line; null when there is none or when somebody else runs one.</summary>
-    public Task<ClaimedJob?> ClaimAsync(string key, string owner, CancellationToken ct) => store.WriteAsync(async db =>
+    public Task<ClaimedJob?> ClaimAsync(string key, string owner, CancellationToken ct) => store.WriteWithPatienceAsync(async db =>
     {
         var job = await db.Jobs.Where(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running)).OrderBy(j => j.Seq).FirstOrDefaultAsync(ct);
         var now = time.GetUtcNow();
@@ -76,7 +76,7 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
     /// Writes progress of a claimed job together with its new log lines and with <paramref name="effects"/>, the records that the marked steps change.
     /// Throws <see cref="LeaseLostException"/>, and changes nothing, when it is no longer ours.
     /// </summary>
-    public Task CheckpointAsync(Job job, IReadOnlyList<JobLogLine> log, Func<PortalDb, Task> effects, CancellationToken ct) => store.WriteAsync(async db =>
+    public Task CheckpointAsync(Job job, IReadOnlyList<JobLogLine> log, Func<PortalDb, Task> effects, CancellationToken ct) => store.WriteWithPatienceAsync(async db =>
     {
         var rows = await db.Jobs.Where(j => j.Id == job.Id && j.Owner == job.Owner && j.State == JobState.Running).ExecuteUpdateAsync(set => set
             .SetProperty(j => j.State, job.State).SetProperty(j => j.Plan, job.Plan).SetProperty(j => j.Planned, job.Planned)
@@ -89,13 +89,13 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
     }, ct);
 
     /// <summary>Renews the leases of the jobs that this owner really runs now.</summary>
-    public Task RenewAsync(string owner, IReadOnlyCollection<JobId> ids, CancellationToken ct) => store.WriteAsync(db =>
+    public Task RenewAsync(string owner, IReadOnlyCollection<JobId> ids, CancellationToken ct) => store.WriteWithPatienceAsync(db =>
         db.Jobs.Where(j => ids.Contains(j.Id) && j.Owner == owner && j.State == JobState.Running).ExecuteUpdateAsync(set => set.SetProperty(j => j.LeaseUntil, time.GetUtcNow() + Lease), ct), ct);
 
     /// <summary>
     /// At start-up: leases of former processes are void, because the data directory's lock proves that they are gone. Returns the keys with work, and how many jobs that is.
     /// </summary>
-    public Task<(List<string> Keys, int Active)> RecoverAsync(string owner, CancellationToken ct) => store.WriteAsync(async db =>
+    public Task<(List<string> Keys, int Active)> RecoverAsync(string owner, CancellationToken ct) => store.WriteWithPatienceAsync(async db =>
     {
         await db.Jobs.Where(j => j.State == JobState.Running && j.Owner != owner).ExecuteUpdateAsync(set => set.SetProperty(j => j.LeaseUntil, (DateTimeOffset?)null), ct);
         var open = await db.Jobs.Where(j => j.State == JobState.Queued || j.State == JobState.Running).Select(j => j.SerialKey).ToListAsync(ct);

@@ -39,5 +39,6 @@ public static class Problems
         ErrorCode.HostFailed => Say.TitleHostFailed,
         ErrorCode.HostUnreachable => Say.TitleHostUnreachable,
         ErrorCode.NoRoom => Say.TitleNoRoom,
+        ErrorCode.DiskFull => Say.TitleDiskFull,
     };
 }

@@ -59,7 +59,7 @@ public static partial class HostSentences
     [GeneratedRegex(@"^Disk ([^:]{1,64}): no space left on the host\.\z")]
     private static partial Regex Full();
 
-    [GeneratedRegex(@"^Disk ([^:]{1,64}): (\w{1,16}) error on the host\.\z")]
+    [GeneratedRegex(@"^Disk ([^:]{1,64}): ([\w/]{1,16}) error on the host\.\z")]
     private static partial Regex Broken();
 
     [GeneratedRegex(@"^The guest has (\d+) MiB of memory now\.\z")]

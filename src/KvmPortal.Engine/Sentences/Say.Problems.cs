@@ -92,6 +92,13 @@ public static partial class Say
     public static Sentence TitleHostFailed => Make("The host could not do it");
     public static Sentence TitleHostUnreachable => Make("The host does not answer");
     public static Sentence TitleNoRoom => Make("There is no room");
+    public static Sentence TitleDiskFull => Make("The data directory is full");
+    public static Sentence StorageFull(string folder, string free, string total) => Make($"There is no room left in {folder}: {free} of {total} MiB are free.");
+    public static Sentence StorageFullHint => Make("Make room on that file system. Reading goes on meanwhile, jobs wait, and everything resumes by itself.");
+    public static Sentence StorageReadOnly(string folder) => Make($"The file system of {folder} is read-only.");
+    public static Sentence StorageReadOnlyHint => Make("The kernel makes a file system read-only after errors of its disk: see the kernel's log. Everything resumes by itself when it is writable again.");
+    public static Sentence StorageLow(string folder, string free, string total) => Make($"{folder} is nearly full: {free} of {total} MiB are free.");
+    public static Sentence StorageRoomAgain(string folder, string free) => Make($"{folder} has room again: {free} MiB are free.");
     public static Sentence TitleInternal => Make("Something went wrong inside the portal");
     public static Sentence InternalDetail => Make("This is a bug; the portal's log has the details under the job's id.");
     public static Sentence CancelledUndone => Make("Cancelled; what was done is undone.");

@@ -71,6 +71,12 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     /// <summary>Why it could not be reached when it was found.</summary>
     public string? UnreachedReason { get; private set; }
 
+    /// <summary>Why it stood still when it was found, if a disk was the cause.</summary>
+    public string? StoppedBy { get; private set; }
+
+    private static string DiskStopped(string? disk, bool full, string? operation) =>
+        full ? $"Disk {disk ?? "?"}: no space left on the host." : $"Disk {disk ?? "?"}: {operation} error on the host.";
+
     /// <summary>A machine lives on without its TPM, but the guest's keys are out of reach: that is said.</summary>
     private async Task WatchTpmAsync()
     {
@@ -90,6 +96,9 @@ internal sealed class MachineSupervisor : IAsyncDisposable
         VcpuThreads = [.. (await connection.QueryCpusFastAsync(ct)).OrderBy(c => c.CpuIndex).Select(c => c.ThreadId)];
         if (Run.Spec.Serial && Serial is null)
             Serial = await SerialConsole.AttachAsync(paths.SerialSocket, process.Pid, ct);
+        // The event that told which disk it was may have gone to nobody.
+        if (state == MachineRunState.IoError && (await connection.QueryBlockAsync(ct)).FirstOrDefault(b => b.IoStatus is "nospace" or "failed") is { } broken)
+            StoppedBy = DiskStopped(broken.Inserted?.NodeName, broken.IoStatus == "nospace", "I/O");
         connection.Unanswered = () => _ = PulseAsync(connection);
         qmp = connection;
         State = state;
@@ -350,9 +359,9 @@ internal sealed class MachineSupervisor : IAsyncDisposable
 
     private void IoError(QmpEvent happened)
     {
-        var disk = Text(happened, "node-name") ?? "?";
+        var disk = Text(happened, "node-name");
         var full = happened.Data.TryGetProperty("nospace", out var nospace) && nospace.ValueKind == System.Text.Json.JsonValueKind.True;
-        var text = full ? $"Disk {disk}: no space left on the host." : $"Disk {disk}: {Text(happened, "operation")} error on the host.";
+        var text = DiskStopped(disk, full, Text(happened, "operation"));
         if (Text(happened, "action") == "stop")
             Become(MachineRunState.IoError, text);
         else
@@ -366,7 +375,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
             return;
         if (state == State && reason is null)
             return;
-        State = state;
+        (State, StoppedBy) = (state, state == MachineRunState.IoError ? reason : null);
         tell(new MachineStateChanged { At = time.GetUtcNow(), MachineId = Id, State = state, Reason = reason });
     }
 

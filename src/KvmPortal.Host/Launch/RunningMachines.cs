@@ -255,7 +255,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
         MachineId = m.Id,
         State = m.State,
         Pid = m.Pid,
-        Reason = m.UnreachedReason,
+        Reason = m.UnreachedReason ?? m.StoppedBy,
         Accelerator = m.Run.Spec.Accelerator,
         StartedAt = m.Run.StartedAt,
     };

@@ -40,6 +40,13 @@ internal static class QmpCommands
 
     public static Task<IReadOnlyList<BlockStats>> QueryBlockStatsAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<BlockStats>>(qmp, "query-blockstats", null, Quick, ct);
 
+    public sealed record BlockNode(string? NodeName);
+
+    /// <param name="IoStatus">`ok`, `failed` or `nospace`.</param>
+    public sealed record BlockInfo(string? IoStatus, BlockNode? Inserted);
+
+    public static Task<IReadOnlyList<BlockInfo>> QueryBlockAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<BlockInfo>>(qmp, "query-block", null, Quick, ct);
+
     public static Task<BalloonInfo> QueryBalloonAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<BalloonInfo>(qmp, "query-balloon", null, Quick, ct);
 
     public static Task<MigrationInfo> QueryMigrateAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<MigrationInfo>(qmp, "query-migrate", null, Quick, ct);

@@ -125,7 +125,7 @@ internal sealed class Fleet
     {
         var disk = machine.Spec.Disks.FirstOrDefault(disk => !disk.Cdrom)?.Name ?? "disk0";
         Notice(machine.Id, "block-io-error", $"Disk {disk}: write failed: No space left on device", warning: true);
-        Enter(machine, MachineRunState.IoError, $"Disk {disk}: no space left on the host");
+        Enter(machine, MachineRunState.IoError, $"Disk {disk}: no space left on the host.");
     }
 
     public void Reset(SimulatedMachine machine, string text)

@@ -12,7 +12,8 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
     /// <summary>Names of the settings that the configuration may have; kept in config-keys.txt.</summary>
     public static IReadOnlyList<string> Keys { get; } =
     [
-        "data", "urls", "simulated", "Engine:ParallelJobs", "Engine:ParallelHeavySteps", "Engine:MachineUids", "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Host:RequiredMeasures", "Host:Launcher", "Consoles:EmbedOrigins",
+        "data", "urls", "simulated", "Engine:ParallelJobs", "Engine:ParallelHeavySteps", "Engine:MachineUids", "Engine:WarnFreePercent", "Engine:WarnFreeGiB",
+        "Host:RunRoot", "Host:QemuBinary", "Host:ImageFolders", "Host:KvmProofSeconds", "Host:MaxImageGiB", "Host:RequiredMeasures", "Host:Launcher", "Consoles:EmbedOrigins",
     ];
 
     /// <summary>Throws <see cref="PortalException"/> with the key and what would be right.</summary>
@@ -24,7 +25,16 @@ public sealed record PortalSettings(EngineOptions Engine, HostOptions Host, Cons
         var data = Path.GetFullPath(configuration["data"] ?? "data");
         var simulated = configuration["simulated"] is null ? (int?)null : Number(configuration, "simulated", 0, 0, 100_000);
         return new PortalSettings(
-            new EngineOptions { DataRoot = data, Simulated = simulated, ParallelJobs = Number(configuration, "Engine:ParallelJobs", 32, 1, 256), ParallelHeavySteps = Number(configuration, "Engine:ParallelHeavySteps", Math.Max(4, Environment.ProcessorCount * 2), 1, 256), MachineUids = Uids(configuration) },
+            new EngineOptions
+            {
+                DataRoot = data,
+                Simulated = simulated,
+                ParallelJobs = Number(configuration, "Engine:ParallelJobs", 32, 1, 256),
+                ParallelHeavySteps = Number(configuration, "Engine:ParallelHeavySteps", Math.Max(4, Environment.ProcessorCount * 2), 1, 256),
+                MachineUids = Uids(configuration),
+                WarnFreePercent = Number(configuration, "Engine:WarnFreePercent", 5, 0, 50),
+                WarnFreeGiB = Number(configuration, "Engine:WarnFreeGiB", 2, 0, 10_000),
+            },
             new HostOptions
             {
                 DataRoot = data,

@@ -1,6 +1,7 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Storage;
 using KvmPortal.Host;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Simulated;
@@ -8,7 +9,6 @@ using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
-using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Web.Hosting;
 
@@ -40,18 +40,15 @@ public static class PortalStart
     /// <summary>Migrates, starts, says where it listens, and runs until it is asked to stop.</summary>
     public static async Task RunPortalAsync(this WebApplication app)
     {
-        await using (var db = await app.Services.GetRequiredService<IDbContextFactory<PortalDb>>().CreateDbContextAsync())
-        {
-            await db.Database.MigrateAsync();
-            await db.Database.ExecuteSqlRawAsync("PRAGMA journal_mode=WAL;");
-        }
-
+        var database = app.Services.GetRequiredService<DatabaseStart>();
+        await database.PrepareAsync(CancellationToken.None);
         await app.StartAsync();
         if (await app.Services.GetRequiredService<AccessOperations>().BootstrapTokenAsync(CancellationToken.None) is { } token)
             await Console.Out.WriteLineAsync($"Bootstrap token: {token}");
         foreach (var address in app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses)
             await Console.Out.WriteLineAsync($"Listening on {address}");
         await app.WaitForShutdownAsync();
+        database.EndedWell();
     }
 
     private static IMachineHost MakeHost(PortalSettings settings, IServiceProvider services) => settings.Engine.Simulated is { } machines
@@ -72,6 +69,10 @@ public sealed class DataLock : IDisposable
         try
         {
             return new DataLock(new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+        }
+        catch (IOException e) when (StorageRoom.IsWant(e))
+        {
+            throw new PortalException(ErrorCode.DiskFull, $"The portal does not start, because nothing can be written in {folder} ({e.Message}): make room on that file system, or make it writable, and start again.", e);
         }
         catch (IOException e)
         {

@@ -101,7 +101,7 @@ internal static class ProblemAnswers
             ErrorCode.TooMany => 429,
             ErrorCode.HostFailed => 500,
             ErrorCode.HostUnreachable => 503,
-            ErrorCode.NoRoom => 507,
+            ErrorCode.NoRoom or ErrorCode.DiskFull => 507,
         },
         HostException e => e.Error switch
         {

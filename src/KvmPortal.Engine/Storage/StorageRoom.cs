@@ -1,0 +1,126 @@
+using KvmPortal.Host.Contract;
+using KvmPortal.Host.Images;
+using KvmPortal.Host.Linux;
+using Microsoft.Data.Sqlite;
+
+namespace KvmPortal.Engine.Storage;
+
+/// <summary>How much room there is. `Full`: nothing can be written, for want of room or because the file system is read-only.</summary>
+public enum StorageState { Ok, Low, Full }
+
+/// <summary>One file system that the portal writes to.</summary>
+/// <param name="Folder">The portal's folder on it.</param>
+public sealed record FolderRoom(string Folder, long TotalBytes, long FreeBytes, bool ReadOnly, StorageState State);
+
+/// <summary>
+/// Knows whether the data directory can be written. It is full when a write has failed or when next to nothing is left, and has room again when there is twice as
+/// much and a trial write succeeds: who wait for room are not woken in vain.
+/// </summary>
+public sealed class StorageRoom(EngineOptions options)
+{
+    private const long ReserveBytes = 16L << 20;
+    private const int TrialBytes = 256 << 10;
+    private readonly Lock gate = new();
+    private IReadOnlyList<FolderRoom> folders = [];
+    private TaskCompletionSource? room;
+    private TaskCompletionSource failed = Signal();
+
+    /// <summary>As of the last look; the first is the data directory's.</summary>
+    public IReadOnlyList<FolderRoom> Folders => Volatile.Read(ref folders);
+
+    /// <summary>Of the data directory: whether the portal can keep what it is told.</summary>
+    public StorageState State => Volatile.Read(ref room) is not null ? StorageState.Full : Folders.Any(f => f.State != StorageState.Ok) ? StorageState.Low : StorageState.Ok;
+
+    /// <summary>Completes when a write fails for want of room, before the next look would see it.</summary>
+    internal Task Failed => failed.Task;
+
+    /// <summary>Completes at once, or when there is room again.</summary>
+    public Task WaitAsync(CancellationToken ct) => Volatile.Read(ref room) is { } waited ? waited.Task.WaitAsync(ct) : Task.CompletedTask;
+
+    /// <summary>What to answer for a failure that is want of room; null when it is another one. Remembers that there is none.</summary>
+    public PortalException? Refusal(Exception failure)
+    {
+        if (!IsWant(failure) && !(IsDoubtful(failure) && Measure(options.DataRoot, options) is { State: StorageState.Full }))
+            return null;
+        lock (gate)
+            room ??= Signal();
+        failed.TrySetResult();
+        return Full(failure);
+    }
+
+    /// <summary>What writes are answered while there is no room.</summary>
+    public PortalException Full(Exception? cause = null)
+    {
+        var now = Measure(options.DataRoot, options);
+        return now.ReadOnly
+            ? new PortalException(ErrorCode.DiskFull, Say.StorageReadOnly(now.Folder), cause) { Hint = Say.StorageReadOnlyHint }
+            : new PortalException(ErrorCode.DiskFull, Say.StorageFull(now.Folder, $"{now.FreeBytes >> 20}", $"{now.TotalBytes >> 20}"), cause) { Hint = Say.StorageFullHint };
+    }
+
+    /// <summary>Measures every file system, and tries to write when there was no room. Returns the state before and after.</summary>
+    internal (StorageState Before, StorageState After) Look()
+    {
+        var before = State;
+        var seen = new HashSet<ulong>();
+        var measured = new List<FolderRoom>();
+        foreach (var folder in new[] { options.DataRoot, Path.Combine(options.DataRoot, "disks"), Path.Combine(options.DataRoot, "images") })
+            if (seen.Add(Room.At(folder).Device))
+                measured.Add(Measure(folder, options));
+        Volatile.Write(ref folders, measured);
+        lock (gate)
+        {
+            if (room is null && measured[0].State == StorageState.Full)
+                room = Signal();
+            else if (room is not null && measured[0] is { ReadOnly: false } now && now.FreeBytes >= 2 * Reserve(now.TotalBytes) && TryWrite())
+            {
+                failed = Signal();
+                var waiting = room;
+                Volatile.Write(ref room, null);
+                waiting.SetResult();
+            }
+        }
+
+        return (before, State);
+    }
+
+    /// <summary>How full the file system of a file or folder is.</summary>
+    internal static FolderRoom Measure(string folder, EngineOptions options)
+    {
+        var now = Room.At(folder);
+        var low = now.FreeBytes < now.TotalBytes / 100 * options.WarnFreePercent || now.FreeBytes < (long)options.WarnFreeGiB << 30;
+        var state = now.ReadOnly || now.FreeBytes < Reserve(now.TotalBytes) ? StorageState.Full : low ? StorageState.Low : StorageState.Ok;
+        return new FolderRoom(folder, now.TotalBytes, now.FreeBytes, now.ReadOnly, state);
+    }
+
+    /// <summary>Whether a failure is want of room (or of the right to write on that file system), whatever it is wrapped in.</summary>
+    public static bool IsWant(Exception failure)
+    {
+        for (var e = failure; e is not null; e = e.InnerException)
+            if (e is SqliteException { SqliteErrorCode: 8 or 13 } or SqliteException { SqliteExtendedErrorCode: 4874 } || (e is IOException io && (LinuxFiles.IsFull(io) || io.HResult == 30)))
+                return true;
+        return false;
+    }
+
+    /// <summary>SQLite's I/O errors do not say their cause.</summary>
+    private static bool IsDoubtful(Exception failure) => failure.GetBaseException() is SqliteException { SqliteErrorCode: 10 or 14 };
+
+    private static long Reserve(long total) => Math.Min(ReserveBytes, total / 100);
+
+    private bool TryWrite()
+    {
+        var path = Path.Combine(options.DataRoot, ".room");
+        try
+        {
+            using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Options = FileOptions.DeleteOnClose, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+            file.Write(new byte[TrialBytes]);
+            file.Flush(flushToDisk: true);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    private static TaskCompletionSource Signal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}
