@@ -11,6 +11,8 @@ internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts, StorageR
 {
     private readonly SemaphoreSlim writer = new(1, 1);
 
+    public StorageRoom Room => room;
+
     public async Task<T> ReadAsync<T>(Func<PortalDb, Task<T>> read, CancellationToken ct)
     {
         await using var db = await contexts.CreateDbContextAsync(ct);

@@ -57,10 +57,12 @@ public sealed partial class ImageOperations
         }
         catch (Exception e)
         {
-            await store.WriteAsync(db => db.Images.Where(i => i.Id == image.Id).ExecuteDeleteAsync(CancellationToken.None), CancellationToken.None);
+            // On a full disk the row goes when there is room again; nobody waits for that.
+            var forgotten = store.WriteWithPatienceAsync(db => db.Images.Where(i => i.Id == image.Id).ExecuteDeleteAsync(CancellationToken.None), CancellationToken.None);
+            await Task.WhenAny(forgotten, Task.Delay(TimeSpan.FromSeconds(2), context.Time, CancellationToken.None));
             context.Live.Publish(new ImagesChanged());
             if (e is HostException refused)
-                throw Translate(refused);
+                throw refused is { Error: HostError.NoRoom, InnerException: IOException full } ? store.Room.Full(context.ImagesFolder, full) : Translate(refused);
             throw;
         }
 
@@ -185,6 +187,8 @@ public sealed partial class ImageOperations
 internal sealed record ImageOperationsContext(IMachineHost Host, LiveFeed Live, PortalEvents Events, HostOptions? HostOptions, TimeProvider Time)
 {
     public IReadOnlyList<string> Folders => HostOptions?.ImageFolders ?? [];
+
+    public string ImagesFolder => Path.Combine(HostOptions?.DataRoot ?? ".", "images");
 
     public long MaxImageBytes => (HostOptions?.MaxImageGiB ?? 256) * (1L << 30);
 }

@@ -45,17 +45,29 @@ public sealed class StorageRoom(EngineOptions options)
         lock (gate)
             room ??= Signal();
         failed.TrySetResult();
-        return Full(failure);
+        return Full(options.DataRoot, failure);
     }
 
     /// <summary>What writes are answered while there is no room.</summary>
-    public PortalException Full(Exception? cause = null)
+    public PortalException Full(Exception? cause = null) => Full(options.DataRoot, cause);
+
+    /// <summary>The same for a folder below the data directory.</summary>
+    internal PortalException Full(string folder, Exception? cause)
     {
-        var now = Measure(options.DataRoot, options);
-        return now.ReadOnly
-            ? new PortalException(ErrorCode.DiskFull, Say.StorageReadOnly(now.Folder), cause) { Hint = Say.StorageReadOnlyHint }
-            : new PortalException(ErrorCode.DiskFull, Say.StorageFull(now.Folder, $"{now.FreeBytes >> 20}", $"{now.TotalBytes >> 20}"), cause) { Hint = Say.StorageFullHint };
+        var now = Measure(folder, options);
+        return new PortalException(ErrorCode.DiskFull, Said(now), cause) { Hint = Remedy(now) };
     }
+
+    /// <summary>That it is full, in one sentence.</summary>
+    public static Sentence Said(FolderRoom folder) => folder.ReadOnly ? Say.StorageReadOnly(folder.Folder) : Say.StorageFull(folder.Folder, MiB(folder.FreeBytes), MiB(folder.TotalBytes));
+
+    /// <summary>What to do about it.</summary>
+    public static Sentence Remedy(FolderRoom folder) => folder.ReadOnly ? Say.StorageReadOnlyHint : Say.StorageFullHint;
+
+    /// <summary>That it is nearly full, in one sentence.</summary>
+    public static Sentence SaidLow(FolderRoom folder) => Say.StorageLow(folder.Folder, MiB(folder.FreeBytes), MiB(folder.TotalBytes));
+
+    internal static string MiB(long bytes) => $"{bytes >> 20}";
 
     /// <summary>Measures every file system, and tries to write when there was no room. Returns the state before and after.</summary>
     internal (StorageState Before, StorageState After) Look()

@@ -69,15 +69,14 @@ internal sealed class StorageWatch(StorageRoom room, LiveFeed live, PortalEvents
 
     private async Task TellAsync(FolderRoom folder, StorageState state, StorageState before, CancellationToken ct)
     {
-        var (free, total) = ($"{folder.FreeBytes >> 20}", $"{folder.TotalBytes >> 20}");
         var text = state switch
         {
-            StorageState.Full => folder.ReadOnly ? Say.StorageReadOnly(folder.Folder) : Say.StorageFull(folder.Folder, free, total),
-            StorageState.Low when before == StorageState.Ok => Say.StorageLow(folder.Folder, free, total),
-            _ => Say.StorageRoomAgain(folder.Folder, free),
+            StorageState.Full => StorageRoom.Said(folder),
+            StorageState.Low when before == StorageState.Ok => StorageRoom.SaidLow(folder),
+            _ => Say.StorageRoomAgain(folder.Folder, StorageRoom.MiB(folder.FreeBytes)),
         };
         if (state == StorageState.Full)
-            logger.LogError("{Text} {Hint}", text.Text, Say.StorageFullHint.Text);
+            logger.LogError("{Text} {Hint}", text.Text, StorageRoom.Remedy(folder).Text);
         try
         {
             await events.AppendAsync(state == StorageState.Ok || before == StorageState.Full ? "storage.room" : state == StorageState.Full ? "storage.full" : "storage.low",

@@ -1,4 +1,5 @@
 using KvmPortal.Host.Contract;
+using KvmPortal.Host.Qmp;
 
 namespace KvmPortal.Host.Launch;
 
@@ -17,6 +18,13 @@ internal static class MachineEndings
         "shutdown" => MachineRunState.ShutDown,
         _ => MachineRunState.Paused,
     };
+
+    /// <summary>Why a machine stands still on an I/O error, from what QEMU remembers of its disks; null when no disk remembers one.</summary>
+    public static string? StoppedBy(IReadOnlyList<QmpCommands.BlockInfo> disks) =>
+        disks.FirstOrDefault(d => d.IoStatus is "nospace" or "failed") is { } disk ? DiskStopped(disk.Inserted?.NodeName, disk.IoStatus == "nospace", "I/O") : null;
+
+    public static string DiskStopped(string? disk, bool full, string? operation) =>
+        full ? $"Disk {disk ?? "?"}: no space left on the host." : $"Disk {disk ?? "?"}: {operation} error on the host.";
 
     /// <summary>How a machine ended while no portal watched: by what had been asked of it, by the host's boot, and by QEMU's last words.</summary>
     public static MachineEnded Unwatched(DateTimeOffset at, RunRecord run, bool rebooted, IReadOnlyList<string> tail)

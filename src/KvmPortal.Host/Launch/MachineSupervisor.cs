@@ -74,9 +74,6 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     /// <summary>Why it stood still when it was found, if a disk was the cause.</summary>
     public string? StoppedBy { get; private set; }
 
-    private static string DiskStopped(string? disk, bool full, string? operation) =>
-        full ? $"Disk {disk ?? "?"}: no space left on the host." : $"Disk {disk ?? "?"}: {operation} error on the host.";
-
     /// <summary>A machine lives on without its TPM, but the guest's keys are out of reach: that is said.</summary>
     private async Task WatchTpmAsync()
     {
@@ -97,8 +94,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
         if (Run.Spec.Serial && Serial is null)
             Serial = await SerialConsole.AttachAsync(paths.SerialSocket, process.Pid, ct);
         // The event that told which disk it was may have gone to nobody.
-        if (state == MachineRunState.IoError && (await connection.QueryBlockAsync(ct)).FirstOrDefault(b => b.IoStatus is "nospace" or "failed") is { } broken)
-            StoppedBy = DiskStopped(broken.Inserted?.NodeName, broken.IoStatus == "nospace", "I/O");
+        StoppedBy = state == MachineRunState.IoError ? MachineEndings.StoppedBy(await connection.QueryBlockAsync(ct)) : null;
         connection.Unanswered = () => _ = PulseAsync(connection);
         qmp = connection;
         State = state;
@@ -361,7 +357,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     {
         var disk = Text(happened, "node-name");
         var full = happened.Data.TryGetProperty("nospace", out var nospace) && nospace.ValueKind == System.Text.Json.JsonValueKind.True;
-        var text = DiskStopped(disk, full, Text(happened, "operation"));
+        var text = MachineEndings.DiskStopped(disk, full, Text(happened, "operation"));
         if (Text(happened, "action") == "stop")
             Become(MachineRunState.IoError, text);
         else

@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Storage;
 using KvmPortal.Host.Contract;
 using Microsoft.AspNetCore.Diagnostics;
 
@@ -37,8 +38,9 @@ internal static class ProblemAnswers
     public static IApplicationBuilder UseProblemAnswers(this IApplicationBuilder app) => app
         .UseExceptionHandler(new ExceptionHandlerOptions
         {
-            SuppressDiagnosticsCallback = context => StatusOf(context.Exception) < 500,
-            ExceptionHandler = context => context.Features.Get<IExceptionHandlerFeature>() is { Error: { } error } ? WriteAsync(context, From(error)) : Task.CompletedTask,
+            SuppressDiagnosticsCallback = context => StatusOf(context.Exception) < 500 || StorageRoom.IsWant(context.Exception),
+            ExceptionHandler = context => context.Features.Get<IExceptionHandlerFeature>() is { Error: { } error }
+                ? WriteAsync(context, From(context.RequestServices.GetRequiredService<StorageRoom>().Refusal(error) ?? error)) : Task.CompletedTask,
         })
         .UseStatusCodePages(context => context.HttpContext.Request.Path.StartsWithSegments("/api") || context.HttpContext.Response.StatusCode is 401 or 429
             ? WriteAsync(context.HttpContext, Bare(context.HttpContext.Response.StatusCode)) : Task.CompletedTask);
