@@ -6,7 +6,7 @@ namespace KvmPortal.Faults.Tests;
 internal static class FaultMatrix
 {
     /// <summary>Points of one class that one scenario is tried at; KVMPORTAL_FAULTS=all takes every one.</summary>
-    private const int Sample = 3;
+    private const int Sample = 2;
     private const int Pairs = 1;
     private static readonly Lazy<Task<IReadOnlyList<ScenarioReport>>> Running = new(() => RunAsync(_ => true, (_, _) => { }));
 

@@ -47,7 +47,18 @@ internal sealed class Template
     {
         using (var connection = new SqliteConnection($"Data Source={Path.Combine(folder.Data, "kvmportal.db")};Pooling=True"))
             SqliteConnection.ClearPool(connection);
-        Directory.Delete(folder.Root, recursive: true);
+        for (var tries = 0; Directory.Exists(folder.Root); tries++)
+        {
+            try
+            {
+                Directory.Delete(folder.Root, recursive: true);
+            }
+            catch (IOException) when (tries < 50)
+            {
+                // Something that is just ending still wrote its last line.
+                Thread.Sleep(50);
+            }
+        }
     }
 
     private static RunFolder Make()
