@@ -20,6 +20,7 @@ public sealed class StorageRoom(EngineOptions options)
 {
     private const long ReserveBytes = 16L << 20;
     private const int TrialBytes = 256 << 10;
+    private const int BallastBytes = 512 << 10;
     private readonly Lock gate = new();
     private IReadOnlyList<FolderRoom> folders = [];
     private TaskCompletionSource? room;
@@ -43,7 +44,11 @@ public sealed class StorageRoom(EngineOptions options)
         if (!IsWant(failure) && !(IsDoubtful(failure) && Measure(options.DataRoot, options) is { State: StorageState.Full }))
             return null;
         lock (gate)
+        {
             room ??= Signal();
+            DropBallast();
+        }
+
         failed.TrySetResult();
         return Full(options.DataRoot, failure);
     }
@@ -82,7 +87,12 @@ public sealed class StorageRoom(EngineOptions options)
         lock (gate)
         {
             if (room is null && measured[0].State == StorageState.Full)
+            {
                 room = Signal();
+                DropBallast();
+            }
+            else if (room is null)
+                KeepBallast();
             else if (room is not null && measured[0] is { ReadOnly: false } now && now.FreeBytes >= 2 * Reserve(now.TotalBytes) && TryWrite())
             {
                 failed = Signal();
@@ -117,6 +127,36 @@ public sealed class StorageRoom(EngineOptions options)
     private static bool IsDoubtful(Exception failure) => failure.GetBaseException() is SqliteException { SqliteErrorCode: 10 or 14 };
 
     private static long Reserve(long total) => Math.Min(ReserveBytes, total / 100);
+
+    private string Ballast => Path.Combine(options.DataRoot, ".ballast");
+
+    /// <summary>A little room that is let go when all other is gone: SQLite needs some even to read, because its shared index grows with each reader.</summary>
+    private void KeepBallast()
+    {
+        if (File.Exists(Ballast))
+            return;
+        try
+        {
+            using var file = new FileStream(Ballast, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
+            file.Write(new byte[BallastBytes]);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            DropBallast();
+        }
+    }
+
+    private void DropBallast()
+    {
+        try
+        {
+            File.Delete(Ballast);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Read-only: nothing can be let go.
+        }
+    }
 
     private bool TryWrite()
     {
