@@ -25,8 +25,11 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
     // The step that another process was in when it ended: nobody knows how far it came.
     private int cut = -1;
 
+    /// <summary>The portal is about to stop: the step that runs may end, no other begins.</summary>
+    public CancellationToken Pausing { get; init; }
+
     /// <param name="cancel">The job's own cancellation: undo.</param>
-    /// <param name="stopping">The portal stops: leave everything as it is.</param>
+    /// <param name="stopping">The portal stops now: leave everything as it is.</param>
     public async Task RunAsync(int lastLogNumber, CancellationToken cancel, CancellationToken stopping)
     {
         logNumber = lastLogNumber;
@@ -68,7 +71,7 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
                 return;
             }
         }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested || (Pausing.IsCancellationRequested && !cancel.IsCancellationRequested))
         {
             throw;
         }
@@ -110,6 +113,13 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
         {
             if (job.Plan.Steps[i].State is StepState.Done or StepState.Skipped)
                 continue;
+            if (Pausing.IsCancellationRequested)
+            {
+                // What is done is kept as done: nothing is cut, and nothing has to be looked at again.
+                await SaveAsync(stopping);
+                Pausing.ThrowIfCancellationRequested();
+            }
+
             if (Cancellable(i))
                 ct.ThrowIfCancellationRequested();
             Log(job.Plan.Steps[i].Summary);

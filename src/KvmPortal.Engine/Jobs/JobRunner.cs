@@ -15,7 +15,12 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
     private readonly Channel<string> posted = Channel.CreateUnbounded<string>();
     private readonly ConcurrentDictionary<JobId, CancellationTokenSource> running = new();
     private readonly ConcurrentDictionary<JobId, Task> bulks = new();
+    // Later than the stop of the portal: so long a running step may take to come to its end.
+    private readonly CancellationTokenSource cutOff = new();
     private readonly string owner = $"{Environment.ProcessId}-{Guid.CreateVersion7():N}";
+
+    /// <summary>What a step that runs may take when the portal stops; one that needs more is cut and taken up again at the next start.</summary>
+    public static readonly TimeSpan StepGrace = TimeSpan.FromSeconds(5);
 
     /// <summary>Says that a key may have a job to claim.</summary>
     public void Post(string serialKey) => posted.Writer.TryWrite(serialKey);
@@ -27,6 +32,7 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         await Task.Yield();
+        await using var stops = stoppingToken.Register(() => cutOff.CancelAfter(StepGrace));
         var (keys, active) = await jobs.RecoverAsync(owner, stoppingToken);
         announcer.SetActive(active);
         foreach (var key in keys)
@@ -68,7 +74,7 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
                 return;
             }
 
-            await executions.Create(job).RunAsync(lastLine, cancel.Token, stopping);
+            await executions.Create(job, stopping).RunAsync(lastLine, cancel.Token, cutOff.Token);
             Post(key);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
@@ -175,7 +181,7 @@ internal sealed class JobExecutionFactory(JobStore jobs, StepRunner steps, JobAn
 {
     public TimeProvider Time => time;
 
-    public JobExecution Create(Job job) => new(job, jobs, steps, announcer, time);
+    public JobExecution Create(Job job, CancellationToken pausing) => new(job, jobs, steps, announcer, time) { Pausing = pausing };
 
     public BulkExecution CreateBulk(Job job, Action<Job> begin, Action<JobId> cancelChild) => new(job, jobs, announcer, begin, cancelChild);
 }

@@ -97,6 +97,7 @@ public static partial class Say
     public static Sentence StorageFullHint => Make("Make room on that file system. Reading goes on meanwhile, jobs wait, and everything resumes by itself.");
     public static Sentence StorageReadOnly(string folder) => Make($"The file system of {folder} is read-only.");
     public static Sentence StorageReadOnlyHint => Make("The kernel makes a file system read-only after errors of its disk: see the kernel's log. Everything resumes by itself when it is writable again.");
+    public static Sentence PortalStops => Make("The portal stops; connect again when it has started.");
     public static Sentence StorageLow(string folder, string free, string total) => Make($"{folder} is nearly full: {free} of {total} MiB are free.");
     public static Sentence StorageRoomAgain(string folder, string free) => Make($"{folder} has room again: {free} MiB are free.");
     public static Sentence TitleInternal => Make("Something went wrong inside the portal");

@@ -22,7 +22,7 @@ internal static class ConsoleEndpoints
     public static bool OriginAllowed(HttpRequest request, ConsoleSettings settings) =>
         PortalAccess.SameOrigin(request) || settings.EmbedOrigins.Any(o => string.Equals(o.TrimEnd('/'), request.Headers.Origin, StringComparison.OrdinalIgnoreCase));
 
-    private static async Task VncAsync(HttpContext context, ConsoleOperations consoles, PortalSettings settings, IHostApplicationLifetime life)
+    private static async Task VncAsync(HttpContext context, ConsoleOperations consoles, PortalSettings settings, Goodbye goodbye)
     {
         if (!context.WebSockets.IsWebSocketRequest)
             throw new PortalException(ErrorCode.Malformed, "This address is a WebSocket.");
@@ -33,7 +33,7 @@ internal static class ConsoleEndpoints
             throw new PortalException(ErrorCode.NotSignedIn, "The console ticket is unknown, used or expired: ask for a new one.");
         await using var display = await consoles.OpenVncAsync(grant, context.RequestAborted);
         using var browser = await context.WebSockets.AcceptWebSocketAsync("binary");
-        using var ends = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, life.ApplicationStopping);
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, goodbye.Token);
         await VncRelay.RunAsync(display, browser, grant.ViewOnly, ends.Token);
     }
 }

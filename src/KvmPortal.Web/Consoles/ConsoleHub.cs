@@ -11,7 +11,7 @@ namespace KvmPortal.Web.Consoles;
 public sealed record SerialPiece(long Offset, byte[] Bytes);
 
 /// <summary>Serial consoles: one ticket opens one connection's console; reading again after a break needs a new ticket and goes on by offset.</summary>
-public sealed class ConsoleHub(ConsoleOperations consoles, PortalSettings settings) : Hub
+public sealed class ConsoleHub(ConsoleOperations consoles, PortalSettings settings, Goodbye goodbye) : Hub
 {
     private const string Grant = "grant";
 
@@ -28,7 +28,7 @@ public sealed class ConsoleHub(ConsoleOperations consoles, PortalSettings settin
     {
         var grant = consoles.Redeem(ticket, ConsoleKind.Serial) ?? throw new HubException("The console ticket is unknown, used or expired: ask for a new one.");
         Context.Items[Grant] = grant;
-        return ReadAsync(grant, from, ct);
+        return goodbye.UntilStopping(ReadAsync(grant, from, ct), ct);
     }
 
     /// <summary>Types bytes on the console that this connection reads.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.WebSockets;
+using KvmPortal.Engine;
 
 namespace KvmPortal.Web.Consoles;
 
@@ -11,16 +12,19 @@ public static class VncRelay
 
     public static async Task RunAsync(Stream display, WebSocket browser, bool viewOnly, CancellationToken ct)
     {
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        // Not linked to the caller's: a WebSocket whose read is cancelled is cut off, and could not say why it ends.
+        using var either = new CancellationTokenSource();
         var toBrowser = ToBrowserAsync(display, browser, either.Token);
         var toDisplay = ToDisplayAsync(browser, display, viewOnly ? new ViewOnlyFilter() : null, either.Token);
-        await Task.WhenAny(toBrowser, toDisplay);
+        await Task.WhenAny(toBrowser, toDisplay, Task.Delay(Timeout.Infinite, ct));
         try
         {
             if (browser.State is WebSocketState.Open or WebSocketState.CloseReceived)
             {
                 using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(2));
-                await browser.CloseOutputAsync(ct.IsCancellationRequested ? WebSocketCloseStatus.EndpointUnavailable : WebSocketCloseStatus.NormalClosure, ct.IsCancellationRequested ? "The portal stops." : null, patience.Token);
+                await browser.CloseOutputAsync(ct.IsCancellationRequested ? WebSocketCloseStatus.EndpointUnavailable : WebSocketCloseStatus.NormalClosure, ct.IsCancellationRequested ? Say.PortalStops : null, patience.Token);
+                // The browser's own goodbye: without it the network may throw away ours.
+                await Task.WhenAny(toDisplay, Task.Delay(Timeout.Infinite, patience.Token));
             }
         }
         catch (Exception e) when (e is WebSocketException or OperationCanceledException or ObjectDisposedException or IOException)

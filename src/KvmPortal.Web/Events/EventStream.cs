@@ -1,4 +1,5 @@
 using System.Text.Json;
+using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 
@@ -29,6 +30,10 @@ internal static class EventStream
             await WriteAsync(response, Text(events.Current), ct);
         }
     }
+
+    /// <summary>The last word: an event without number of type `portal.stopping`.</summary>
+    public static Task SayStoppingAsync(HttpResponse response, CancellationToken ct) =>
+        WriteAsync(response, $"event: portal.stopping\nretry: 2000\ndata: {JsonSerializer.Serialize(new { Reason = Say.PortalStops }, PortalJson.Options)}\n\n", ct);
 
     private static string Text(EventOrGap item) => item.Event is { } e
         ? $"id: {e.Seq}\nevent: {e.Type}\ndata: {JsonSerializer.Serialize(e, PortalJson.Options)}\n\n"

@@ -20,10 +20,10 @@ internal static class EventsApi
     /// Server-sent events after `Last-Event-ID` or `?since=` (0: all that are kept; neither: new ones only). A gap is announced as an event of type `gap`.
     /// With `Accept: application/json`: a page, newest first.
     /// </summary>
-    private static async Task StreamAsync(HttpContext context, PortalEvents events, IHostApplicationLifetime life, CancellationToken aborted)
+    private static async Task StreamAsync(HttpContext context, PortalEvents events, Goodbye goodbye, CancellationToken aborted)
     {
         // A stream has no end of its own: without this the portal would wait for every reader when it stops.
-        using var ends = CancellationTokenSource.CreateLinkedTokenSource(aborted, life.ApplicationStopping);
+        using var ends = CancellationTokenSource.CreateLinkedTokenSource(aborted, goodbye.Token);
         var ct = ends.Token;
         if (context.Request.Headers.Accept.ToString().Contains("application/json", StringComparison.OrdinalIgnoreCase))
         {
@@ -45,7 +45,9 @@ internal static class EventsApi
         }
         catch (OperationCanceledException) when (ct.IsCancellationRequested)
         {
-            // The reader left, or the portal stops: it comes back with Last-Event-ID.
+            // The reader left, or the portal stops: then it hears why, and comes back with Last-Event-ID.
+            if (!aborted.IsCancellationRequested)
+                await EventStream.SayStoppingAsync(context.Response, aborted);
         }
     }
 

@@ -23,10 +23,10 @@ public sealed record JobStreamItem(JobResponse Job, IReadOnlyList<JobLogEntry> L
 public sealed record VmStreamItem(VmListItem? Vm, VmId? Removed, bool ReadAgain);
 
 /// <summary>Streams for programs: events, jobs, VMs, and metrics of one VM or the host. Each ends with its connection.</summary>
-public sealed class LiveHub(PortalEvents events, MetricsQueries metrics, VmOperations vms, LiveStreams live) : Hub
+public sealed class LiveHub(PortalEvents events, MetricsQueries metrics, VmOperations vms, LiveStreams live, Goodbye goodbye) : Hub
 {
     /// <summary>Events after a sequence number (null: new ones only).</summary>
-    public IAsyncEnumerable<EventOrGap> WatchEvents(long? since, CancellationToken ct) => events.WatchAsync(Caller, since, ct);
+    public IAsyncEnumerable<EventOrGap> WatchEvents(long? since, CancellationToken ct) => goodbye.UntilStopping(events.WatchAsync(Caller, since, ct), ct);
 
     /// <summary>A job's progress and log until it has ended; each log line once.</summary>
     public async IAsyncEnumerable<JobStreamItem> WatchJob(string job, [EnumeratorCancellation] CancellationToken ct)

@@ -22,6 +22,10 @@ public static class PortalStart
         Directory.CreateDirectory(settings.Engine.DataRoot, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         File.SetUnixFileMode(settings.Engine.DataRoot, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         builder.Services.AddSingleton(settings);
+        builder.Services.AddSingleton<Goodbye>();
+        builder.Services.AddSingleton<IHostLifetime>(services => services.GetRequiredService<Goodbye>());
+        // Together, so that one that is slow takes no time from the others.
+        builder.Services.Configure<Microsoft.Extensions.Hosting.HostOptions>(stop => (stop.ShutdownTimeout, stop.ServicesStopConcurrently) = (Goodbye.MostTime, true));
         builder.Services.AddSingleton(settings.Host);
         builder.Services.AddSingleton(DataLock.Take(settings.Engine.DataRoot));
         builder.Services.AddEngine(settings.Engine, services => MakeHost(settings, services), "KvmPortal.Migrations.Sqlite");
@@ -47,7 +51,15 @@ public static class PortalStart
             await Console.Out.WriteLineAsync($"Bootstrap token: {token}");
         foreach (var address in app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses)
             await Console.Out.WriteLineAsync($"Listening on {address}");
-        await app.WaitForShutdownAsync();
+        try
+        {
+            await app.WaitForShutdownAsync();
+        }
+        catch (Exception e) when (e is OperationCanceledException or AggregateException)
+        {
+            await Console.Error.WriteLineAsync($"Not everything ended within {Goodbye.MostTime.TotalSeconds} s and was cut off; jobs go on at the next start.");
+        }
+
         database.EndedWell();
     }
 

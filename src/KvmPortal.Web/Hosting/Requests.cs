@@ -68,7 +68,7 @@ internal static class Requests
 
     /// <summary>Ends with the request and with the portal: who waits must not hold up its stop.</summary>
     public static CancellationTokenSource UntilStopping(this HttpContext context) =>
-        CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, context.RequestServices.GetRequiredService<IHostApplicationLifetime>().ApplicationStopping);
+        CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, context.RequestServices.GetRequiredService<Goodbye>().Token);
 
     public static int Seconds(this HttpRequest request, string name, int fallback, int most)
     {
