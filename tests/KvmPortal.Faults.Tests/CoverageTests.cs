@@ -26,14 +26,20 @@ public sealed class CoverageTests
         Assert.Equal(Unplanned, declared.Except(seen));
     }
 
+    /// <summary>
+    /// Around a step is always reached. Inside one, and in a recovery, it is a race: a step may be over, or nothing left to recover, before the kill comes. So those are
+    /// counted over all scenarios.
+    /// </summary>
     [Fact]
     public async Task Most_points_are_reached()
     {
-        foreach (var report in await FaultMatrix.Reports)
+        var results = (await FaultMatrix.Reports).SelectMany(report => report.Results.Select(result => (report.Scenario, Result: result))).ToList();
+        Assert.All(results.Where(r => r.Result.Point.Column is FaultClass.BeforeStep or FaultClass.AfterStep), r => Assert.True(r.Result.Reached, $"{r.Scenario} {r.Result.Point}"));
+        Assert.All((FaultClass[])[FaultClass.AfterCommit, FaultClass.InsideStep, FaultClass.Recovering], column =>
         {
-            Assert.True(report.Results.Count(r => r.Reached) * 2 > report.Results.Count, $"{report.Scenario}: {report.Results.Count(r => r.Reached)} of {report.Results.Count}");
-            Assert.All(report.Results.Where(r => r.Point.Class is FaultClass.BeforeStep), r => Assert.True(r.Reached, $"{report.Scenario} {r.Point}"));
-        }
+            var tried = results.Where(r => r.Result.Point.Column == column).ToList();
+            Assert.True(tried.Count(r => r.Result.Reached) * 3 > tried.Count, $"{column}: {tried.Count(r => r.Result.Reached)} of {tried.Count}");
+        });
     }
 
     /// <summary>Reset is the one step that cannot see whether it has happened.</summary>

@@ -7,6 +7,8 @@ using Microsoft.EntityFrameworkCore;
 namespace KvmPortal.Faults.Tests;
 
 /// <summary>Many real machines at once: states right, metrics each second, no thread per machine, order kept, and nothing left behind.</summary>
+[Collection(nameof(ScaleTests))]
+[CollectionDefinition(nameof(ScaleTests), DisableParallelization = true)]
 public sealed class ScaleTests
 {
     private const int Machines = 60;

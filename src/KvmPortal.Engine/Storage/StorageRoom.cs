@@ -20,7 +20,7 @@ public sealed class StorageRoom(EngineOptions options)
 {
     private const long ReserveBytes = 16L << 20;
     private const int TrialBytes = 256 << 10;
-    private const int BallastBytes = 512 << 10;
+    private const long BallastBytes = 512 << 10;
     private readonly Lock gate = new();
     private IReadOnlyList<FolderRoom> folders = [];
     private TaskCompletionSource? room;
@@ -92,7 +92,7 @@ public sealed class StorageRoom(EngineOptions options)
                 DropBallast();
             }
             else if (room is null)
-                KeepBallast();
+                KeepBallast(measured[0].TotalBytes);
             else if (room is not null && measured[0] is { ReadOnly: false } now && now.FreeBytes >= 2 * Reserve(now.TotalBytes) && TryWrite())
             {
                 failed = Signal();
@@ -130,15 +130,18 @@ public sealed class StorageRoom(EngineOptions options)
 
     private string Ballast => Path.Combine(options.DataRoot, ".ballast");
 
-    /// <summary>A little room that is let go when all other is gone: SQLite needs some even to read, because its shared index grows with each reader.</summary>
-    private void KeepBallast()
+    /// <summary>
+    /// A little room that is let go when all other is gone: SQLite needs some even to read, because its shared index grows with each reader. Less than what counts as
+    /// full, so that letting it go does not look like room.
+    /// </summary>
+    private void KeepBallast(long total)
     {
         if (File.Exists(Ballast))
             return;
         try
         {
             using var file = new FileStream(Ballast, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
-            file.Write(new byte[BallastBytes]);
+            file.Write(new byte[Math.Min(BallastBytes, Reserve(total) / 2)]);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

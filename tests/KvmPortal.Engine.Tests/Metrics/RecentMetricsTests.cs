@@ -3,6 +3,7 @@ using KvmPortal.Engine.Metrics;
 
 namespace KvmPortal.Engine.Tests.Metrics;
 
+[Collection(nameof(Alone))]
 public sealed class RecentMetricsTests
 {
     private static readonly TimeSpan Second = TimeSpan.FromSeconds(1);

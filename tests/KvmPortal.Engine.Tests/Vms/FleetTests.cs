@@ -4,6 +4,7 @@ using KvmPortal.Engine.Vms;
 namespace KvmPortal.Engine.Tests.Vms;
 
 /// <summary>A thousand machines at once: states right, metrics each second, no thread for each, memory that does not grow while nothing happens.</summary>
+[Collection(nameof(Alone))]
 public sealed class FleetTests
 {
     private const int Machines = 1000;
