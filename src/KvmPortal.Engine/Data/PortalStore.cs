@@ -23,6 +23,9 @@ internal sealed class PortalStore(IDbContextFactory<PortalDb> contexts, StorageR
     /// <summary>Runs <paramref name="write"/> in one transaction; an exception rolls all of it back. Throws <see cref="PortalException"/> (DiskFull) for want of room.</summary>
     public async Task<T> WriteAsync<T>(Func<PortalDb, Task<T>> write, CancellationToken ct)
     {
+        // What little is left is for reading.
+        if (room.State == StorageState.Full)
+            throw room.Full();
         await writer.WaitAsync(ct);
         try
         {

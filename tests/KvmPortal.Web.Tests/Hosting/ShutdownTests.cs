@@ -35,7 +35,7 @@ public sealed class ShutdownTests : IDisposable
             await using var hub = new HubConnectionBuilder().WithUrl(new Uri(portal.Address, "/hubs/console"), o => o.Headers["Origin"] = portal.Address.GetLeftPart(UriPartial.Authority)).Build();
             await hub.StartAsync();
             var serial = ReadSerialAsync(hub, line);
-            shutdown = (await portal.PostAsync("/api/v1/vms/ignore-shutdown-1/actions/shutdown", new { deadlineSeconds = 300, force = true }))["id"]!.GetValue<string>();
+            shutdown = (await portal.PostAsync("/api/v1/vms/ignore-shutdown-1/actions/shutdown", new { deadlineSeconds = 8, force = true }))["id"]!.GetValue<string>();
             waiting = (await portal.PostAsync("/api/v1/vms/ignore-shutdown-1/actions/start"))["id"]!.GetValue<string>();
             var asked = portal.GetAsync($"/api/v1/jobs/{shutdown}?wait=200");
             await Task.Delay(500);
@@ -53,7 +53,8 @@ public sealed class ShutdownTests : IDisposable
         }
 
         await using var again = await PortalProcess.StartAsync(data, token);
-        Assert.Contains((await again.GetAsync($"/api/v1/jobs/{shutdown}?wait=30"))["state"]!.GetValue<string>(), Ended);
+        var ended = await again.GetAsync($"/api/v1/jobs/{shutdown}?wait=30");
+        Assert.True(Ended.Contains(ended["state"]!.GetValue<string>()), ended.ToJsonString());
         Assert.Contains((await again.GetAsync($"/api/v1/jobs/{waiting}?wait=30"))["state"]!.GetValue<string>(), Ended);
     }
 
