@@ -191,7 +191,6 @@ public sealed record KernelInventory
     public bool Realtime { get; init; }
     /// <summary>A resctrl file system is mounted or offered by the kernel.</summary>
     public bool Resctrl { get; init; }
-    public bool CoreScheduling { get; init; }
     /// <summary>irqbalance runs (a process of that name).</summary>
     public bool? Irqbalance { get; init; }
     /// <summary>A time service runs: chronyd, ntpd, systemd-timesyncd …; null: none seen.</summary>
