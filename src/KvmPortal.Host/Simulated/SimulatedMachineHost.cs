@@ -164,6 +164,12 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
     public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) =>
         _store.ReceiveAsync(request, content, cancellationToken);
 
+    /// <inheritdoc/>
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.FromResult(Inventory);
+
+    /// <summary>What it seems to be made of.</summary>
+    public HostInventory Inventory { get; set; } = SimulatedInventory.Make();
+
     /// <summary>Made-up files of the one allowed folder, <c>import</c> below the data directory.</summary>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => Task.FromResult(Strangers);
 

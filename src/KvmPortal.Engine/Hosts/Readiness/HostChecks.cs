@@ -28,11 +28,11 @@ internal static class HostChecks
     {
         if (input.RunsAsRoot is not { } root)
             return Unknown(Say.DoctorNotHere);
-        var range = input.MachineUids is var (first, last) ? $"{first}-{last}" : "-";
-        var evidence = new Evidence("/etc/passwd", input.TakenUids is { Count: > 0 } taken ? Some(taken) : "-");
-        return !root || input.MachineUids is null ? But(Say.MachineUsersNotRoot, [Command(Say.MachineUsersRoot)], evidence)
-            : input.TakenUids is { Count: > 0 } names ? But(Say.MachineUsersTaken(range, Some(names)), [Command(Say.MachineUsersFix)], evidence)
-            : Ready(Say.MachineUsersReady(range), evidence);
+        if (!root || input.MachineUids is not var (first, last))
+            return But(Say.MachineUsersNotRoot, [Command(Say.MachineUsersRoot)]);
+        var taken = input.Inventory.UserIds.Where(u => u.First <= last && u.Last >= first).ToList();
+        return taken.Count > 0 ? But(Say.MachineUsersTaken($"{first}-{last}", Some(taken.Select(u => u.Owner))), [Command(Say.MachineUsersFix)], taken.Take(8).Select(u => new Evidence(u.Source, $"{u.Owner}: {u.First}-{u.Last}")).ToList())
+            : Ready(Say.MachineUsersReady($"{first}-{last}"), new Evidence("/etc/passwd", "-"), new Evidence("/etc/subuid", "-"));
     }
 
     private static Finding Space(ReadinessInput input)

@@ -78,5 +78,4 @@ public sealed record ReadinessReport(IReadOnlyList<PurposeVerdict> Purposes, IRe
 /// <param name="Facts">Null for a captured tree: what only the running host can tell is unknown then.</param>
 /// <param name="RunsAsRoot">Of the portal; null for a captured tree.</param>
 /// <param name="MachineUids">The range that the portal is set to.</param>
-/// <param name="TakenUids">Names of accounts in that range; null where not looked.</param>
-public sealed record ReadinessInput(HostInventory Inventory, HostFacts? Facts, bool? RunsAsRoot, (int First, int Last)? MachineUids, IReadOnlyList<string>? TakenUids);
+public sealed record ReadinessInput(HostInventory Inventory, HostFacts? Facts, bool? RunsAsRoot, (int First, int Last)? MachineUids);

@@ -32,6 +32,7 @@ internal static class InventoryReader
             Security = SecurityReader.Read(tree, cpu, kvm, Ended(pci)),
             Irqs = Ended(irqs),
             Software = Ended(software),
+            UserIds = UserIdReader.Read(tree),
             Vendor = tree.Text("/sys/class/dmi/id/sys_vendor", 256)?.Trim(),
             Product = tree.Text("/sys/class/dmi/id/product_name", 256)?.Trim(),
             Gaps = [.. Gaps(tree, cpus)],
