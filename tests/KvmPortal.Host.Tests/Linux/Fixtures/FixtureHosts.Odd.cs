@@ -31,7 +31,7 @@ public static partial class FixtureHosts
             .Pci(new("0000:7c:00.0", "060400", "19e5:a121") { Node = 0, LocalCpus = "0-31", Driver = "pcieport" })
             .Pci(new("0000:7d:00.0", "020000", "19e5:a222") { Under = "0000:7c:00.0", Node = 0, LocalCpus = "0-31", Driver = "hns3", Group = 20, Reset = "flr", TotalVfs = 3, Functions = ["0000:7d:01.0"] })
             .Pci(new("0000:7d:01.0", "020000", "19e5:a22e") { Under = "0000:7c:00.0", Node = 0, LocalCpus = "0-31", Driver = "hns3vf", Group = 21 }).Nic("enp125s0f0", "0000:7d:00.0", 16, 25_000)
-            .Iommu("smmu3.0x0000000148000000").Module("vfio_iommu_type1", ("allow_unsafe_interrupts", "N")).File("/dev/kvm", "").Dmi("Huawei", "XA320 V2 ").File("/sys/class/dmi/id/chassis_type", "17");
+            .Iommu("smmu3.0x0000000148000000").Module("vfio_iommu_type1", ("allow_unsafe_interrupts", "N")).File("/dev/kvm", "").Dmi("Huawei", "XA320 V2 ").File("/sys/devices/virtual/dmi/id/chassis_type", "17");
     }
 
     /// <summary>F6: four E7-4870 whose CPUs go round the nodes; network cards without a node.</summary>
