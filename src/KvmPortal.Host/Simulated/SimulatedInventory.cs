@@ -2,14 +2,14 @@ using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Host.Simulated;
 
-/// <summary>A server of two nodes with 16 threads each, a network card with SR-IOV and a GPU, well set up.</summary>
+/// <summary>A server of two nodes with 16 cores each, a network card with SR-IOV and a GPU, well set up.</summary>
 internal static class SimulatedInventory
 {
-    private const int Threads = 32;
+    private const int Threads = 64;
 
     public static HostInventory Make() => new()
     {
-        Cpu = new CpuInventory("GenuineIntel", "Simulated CPU @ 2.60GHz", "x86_64", ["aes", "constant_tsc", "ept", "nonstop_tsc", "pdpe1gb", "vmx"], ["apicv", "ept", "posted_intr"], "0x1", "on", true, CpuSet.Range(0, Threads - 1),
+        Cpu = new CpuInventory("GenuineIntel", "Simulated 64-core CPU", "x86_64", ["aes", "constant_tsc", "ept", "nonstop_tsc", "pdpe1gb", "vmx"], ["apicv", "ept", "posted_intr"], "0x1", "on", true, CpuSet.Range(0, Threads - 1),
             CpuSet.Range(0, Threads - 1), default, default, false),
         Cpus = [.. Enumerable.Range(0, Threads).Select(Thread)],
         NumaNodes = [.. Enumerable.Range(0, 2).Select(id => new NumaNode(id, OfNode(id), 65_536, 60_000, new Dictionary<int, int> { [0] = id == 0 ? 10 : 20, [1] = id == 1 ? 10 : 20 }, [new HugePagePool(2048, 0, 0, 0), new HugePagePool(1 << 20, 16, 16, 0)]))],
@@ -49,12 +49,12 @@ internal static class SimulatedInventory
         Product = "Server",
     };
 
-    // Node 0 has cores 0-7 with the sibling threads 16-23, node 1 the rest.
-    private static CpuSet OfNode(int id) => CpuSet.Range(id * 8, (id * 8) + 7) | CpuSet.Range(16 + (id * 8), 23 + (id * 8));
+    // Node 0 has cores 0-15 with the sibling threads 32-47, node 1 the rest.
+    private static CpuSet OfNode(int id) => CpuSet.Range(id * 16, (id * 16) + 15) | CpuSet.Range(32 + (id * 16), 47 + (id * 16));
 
     private static LogicalCpu Thread(int id)
     {
-        var (core, node) = (id % 16, id % 16 / 8);
-        return new LogicalCpu(id, true, node, 0, CpuSet.Of(core, core + 16), default, CpuSet.Of(core, core + 16), OfNode(node), node, CpuKind.Unknown, 3500, "performance") { ResumeLatencyMicroseconds = 0 };
+        var (core, node) = (id % 32, id % 32 / 16);
+        return new LogicalCpu(id, true, node, 0, CpuSet.Of(core, core + 32), default, CpuSet.Of(core, core + 32), OfNode(node), node, CpuKind.Unknown, 3500, "performance") { ResumeLatencyMicroseconds = 0 };
     }
 }

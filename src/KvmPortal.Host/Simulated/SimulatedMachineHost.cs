@@ -221,6 +221,7 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         {
             At = now,
             CpuBusy = Math.Min(1, busy / CpuCount),
+            CpuBusyEach = [.. Enumerable.Range(0, CpuCount).Select(cpu => (float)Math.Clamp((busy / CpuCount) + (0.2 * Math.Sin((now.ToUnixTimeSeconds() / 7.0) + cpu)), 0, 1))],
             MemoryTotalBytes = TotalMemoryMiB << 20,
             MemoryAvailableBytes = AvailableMemory(),
             Load1 = busy,

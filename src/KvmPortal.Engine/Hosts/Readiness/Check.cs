@@ -22,9 +22,8 @@ internal sealed record Check(string Id, Sentence Title, Sentence Meaning, Func<R
     {
         null => "(absent)",
         bool set => set ? "Y" : "N",
-        string { Length: 0 } => "(empty)",
         IFormattable number => number.ToString(null, System.Globalization.CultureInfo.InvariantCulture),
-        _ => content.ToString() ?? "",
+        _ => content.ToString() is { Length: > 0 } text ? text : "(empty)",
     });
 
     public static Fix Now(Sentence text, HostSetting setting) => new(FixKind.Now, text) { Setting = setting };
