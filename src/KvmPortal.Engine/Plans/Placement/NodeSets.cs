@@ -1,0 +1,44 @@
+namespace KvmPortal.Engine.Plans.Placement;
+
+/// <summary>Sets of nodes to try, smallest first, those within one package before others.</summary>
+internal static class NodeSets
+{
+    private const int Widest = 4;
+    private const int Most = 5000;
+
+    public static IEnumerable<IReadOnlyList<IReadOnlyList<TopologyNode>>> BySize(HostTopology topology, PlacementRequest request, Profile profile)
+    {
+        if (request.OnNodes.Count > 0)
+        {
+            List<TopologyNode> told = [.. topology.CpuNodes.Where(n => request.OnNodes.Contains(n.Id))];
+            if (told.Count == request.OnNodes.Distinct().Count() && (request.VirtualNodes ?? told.Count) == told.Count)
+                yield return [told];
+            yield break;
+        }
+
+        var nodes = topology.CpuNodes;
+        var packages = nodes.ToDictionary(n => n, n => topology.CoresOfNode[n.Index][0].Package);
+        var most = profile.Nodes == NodeRule.ExactlyOne && !request.Allow.SplitNodes ? 1 : Math.Max(Widest, request.VirtualNodes ?? 0);
+        for (var size = request.VirtualNodes ?? 1; size <= Math.Min(most, request.VirtualNodes ?? Math.Min(Widest, nodes.Count)); size++)
+            yield return [.. Combinations(nodes, size).Take(Most).OrderBy(s => s.Select(n => packages[n]).Distinct().Count())];
+    }
+
+    private static IEnumerable<IReadOnlyList<TopologyNode>> Combinations(IReadOnlyList<TopologyNode> nodes, int size)
+    {
+        if (size < 1 || size > nodes.Count)
+            yield break;
+        var at = Enumerable.Range(0, size).ToArray();
+        while (true)
+        {
+            yield return [.. at.Select(i => nodes[i])];
+            var move = size - 1;
+            while (move >= 0 && at[move] == nodes.Count - size + move)
+                move--;
+            if (move < 0)
+                yield break;
+            at[move]++;
+            for (var i = move + 1; i < size; i++)
+                at[i] = at[i - 1] + 1;
+        }
+    }
+}
