@@ -6,6 +6,8 @@ namespace KvmPortal.Engine.Plans.Placement;
 /// <summary>What might help against a refusal, nearest first: a changed request, or something to do to the host.</summary>
 internal sealed class RemedyIdeas(Standing standing, PlacementRequest request, Finding problem)
 {
+    private const int MostOthers = 8;
+
     private readonly Sizes sizes = new(standing);
 
     public IEnumerable<(Sentence Advice, PlacementRequest? Request)> All() => problem.Code switch
@@ -96,14 +98,17 @@ internal sealed class RemedyIdeas(Standing standing, PlacementRequest request, F
     private IEnumerable<(Sentence, PlacementRequest?)> OtherDevice()
     {
         var inventory = standing.Topology.Inventory;
-        foreach (var need in request.Devices.Where(n => n.Address is not null || n.FunctionOf is not null).Reverse())
+        var named = request.Devices.Select(n => n.Address ?? n.FunctionOf).ToHashSet();
+        for (var at = request.Devices.Count - 1; at >= 0; at--)
         {
+            var need = request.Devices[at];
             if (inventory.PciDevices.FirstOrDefault(d => d.Address == (need.Address ?? need.FunctionOf)) is not { } old)
                 continue;
-            foreach (var other in inventory.PciDevices.Where(d => d.Address != old.Address && d.Class == old.Class && (need.FunctionOf is null || d.Sriov is { Functions.Count: > 0 }))
-                .Where(d => (d.PhysicalFunction is null) == (old.PhysicalFunction is null)).OrderBy(d => d.Address, StringComparer.Ordinal).Take(8))
+            foreach (var other in inventory.PciDevices.Where(d => !named.Contains(d.Address) && d.Class == old.Class && (need.FunctionOf is null || d.Sriov is { Functions.Count: > 0 }))
+                .Where(d => (d.PhysicalFunction is null) == (old.PhysicalFunction is null)).OrderBy(d => d.Address, StringComparer.Ordinal).Take(MostOthers))
             {
-                var changed = request with { Devices = [.. request.Devices.Select(n => n != need ? n : need.Address is not null ? n with { Address = other.Address } : n with { FunctionOf = other.Address })] };
+                var instead = need.Address is not null ? need with { Address = other.Address } : need with { FunctionOf = other.Address };
+                var changed = request with { Devices = [.. request.Devices.Take(at), instead, .. request.Devices.Skip(at + 1)] };
                 if (!sizes.Fits(changed))
                     continue;
                 yield return (Say.FixOtherDevice(other.Address, old.Address), changed);
