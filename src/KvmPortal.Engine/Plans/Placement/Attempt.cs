@@ -12,6 +12,15 @@ internal sealed class Attempt
     /// <summary>Only where there is no problem.</summary>
     public PlacementPlan Plan() => make!();
 
+    /// <summary>Whether there is a place, without looking for the best one or for words.</summary>
+    public static bool Fits(Standing standing, PlacementRequest request)
+    {
+        var profile = request.Knobs.On(request.Profile);
+        if (profile.Pool == CpuPool.Shared)
+            return Make(standing, request).Problem is null;
+        return Requirements.Check(standing, request, profile) is null && DeviceMatch.Of(standing, request).Match is { } devices && new DedicatedSearch(standing, request, profile, devices).Any();
+    }
+
     public static Attempt Make(Standing standing, PlacementRequest request)
     {
         var profile = request.Knobs.On(request.Profile);

@@ -26,6 +26,27 @@ internal sealed class DedicatedSearch(Standing standing, PlacementRequest reques
         return first!;
     }
 
+    /// <summary>Whether there is any place at all.</summary>
+    public bool Any()
+    {
+        foreach (var kind in Classes())
+        {
+            var picker = standing.PickerOf(kind);
+            foreach (var sets in NodeSets.BySize(standing, request, profile))
+                if (sets.Count > 0 && Likely(kind, picker, sets[0].Count) && sets.Any(set => Try(kind, picker, set, explain: false).Item1 is not null))
+                    return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Enough nodes could carry an equal part each. Spares looking at every set of them.</summary>
+    private bool Likely(CoreClass kind, CorePicker picker, int size)
+    {
+        var (cores, memory) = (kind.CoresFor(request.Vcpus) / size, request.MemoryMiB / size);
+        return topology.CpuNodes.Count(n => picker.FreeOn(n) >= cores && MemoryFitter.Most(standing, n, request, profile) >= memory - 1024) >= size;
+    }
+
     /// <summary>Kinds of cores in the order in which they are tried. They are never mixed.</summary>
     public IEnumerable<CoreClass> Classes()
     {
@@ -47,12 +68,12 @@ internal sealed class DedicatedSearch(Standing standing, PlacementRequest reques
 
     private SearchResult Search(CoreClass kind)
     {
-        var (picker, fitting, rejected) = (new CorePicker(standing, kind), new List<Candidate>(), new List<(IReadOnlyList<TopologyNode>, Finding Why)>());
-        foreach (var sets in NodeSets.BySize(topology, request, profile))
+        var (picker, fitting, rejected) = (standing.PickerOf(kind), new List<Candidate>(), new List<(IReadOnlyList<TopologyNode>, Finding Why)>());
+        foreach (var sets in NodeSets.BySize(standing, request, profile))
         {
             foreach (var set in sets)
             {
-                var (candidate, why) = Try(kind, picker, set);
+                var (candidate, why) = Try(kind, picker, set, explain: true);
                 if (candidate is not null)
                     fitting.Add(candidate);
                 else
@@ -71,12 +92,12 @@ internal sealed class DedicatedSearch(Standing standing, PlacementRequest reques
         return new SearchResult([], rejected, problem is null ? Cores(kind, picker) : Devices(problem));
     }
 
-    private (Candidate?, Finding?) Try(CoreClass kind, CorePicker picker, IReadOnlyList<TopologyNode> set)
+    private (Candidate?, Finding?) Try(CoreClass kind, CorePicker picker, IReadOnlyList<TopologyNode> set, bool explain)
     {
         if (devices.Pick(set) is not { } picks)
             return (null, new Finding(PlacementCode.DeviceNotFound, Say.RefuseNoDevice("", request.Devices.Count, 0)) { Stage = Stage.Devices });
         var service = ServiceNeed.Of(profile, request, kind, picks);
-        var near = set.OrderByDescending(n => picks.Count(p => p.Candidate.Node == n)).ThenByDescending(picker.FreeOn).ThenBy(n => n.Id).First();
+        var near = set.Count == 1 || service.Cores == 0 ? set[0] : set.OrderByDescending(n => picks.Count(p => p.Candidate.Node == n)).ThenByDescending(picker.FreeOn).ThenBy(n => n.Id).First();
         var cores = MemoryFitter.Split(kind.CoresFor(request.Vcpus), set.Count);
         // Uneven parts: the larger ones where there is more room.
         var roomy = set.OrderByDescending(n => picker.FreeOn(n) - (n == near ? service.Cores : 0)).ThenBy(n => n.Id).ToList();
@@ -86,19 +107,22 @@ internal sealed class DedicatedSearch(Standing standing, PlacementRequest reques
             var (vcpus, all) = (Math.Min(left, (int)cores[i] * kind.ThreadsPerCore), (int)cores[i] + (roomy[i] == near ? service.Cores : 0));
             left -= vcpus;
             if (vcpus == 0 || all > picker.FreeOn(roomy[i]))
-                return (null, new Finding(PlacementCode.NotEnoughFreeCores, Say.RejectCores(all, picker.FreeOn(roomy[i]), roomy[i].Id), all - picker.FreeOn(roomy[i])) { Stage = Stage.Cores });
+                return !explain ? (null, Finding.Unsaid) : (null, new Finding(PlacementCode.NotEnoughFreeCores, Say.RejectCores(all, picker.FreeOn(roomy[i]), roomy[i].Id), all - picker.FreeOn(roomy[i])) { Stage = Stage.Cores });
             parts.Add((roomy[i], vcpus, (int)cores[i], all));
         }
 
-        if (Rule(set, picks) is { } broken)
+        if (picks.Count > 0 && Rule(set, picks) is { } broken)
             return (null, broken);
-        var ordered = parts.OrderBy(p => topology.CoresOfNode[p.Node.Index][0].Package).ThenBy(p => p.Node.Id).Select(p => new CandidatePart(p.Node, p.Vcpus, p.VcpuCores, picker.Pick(p.Node, p.Cores))).ToList();
-        var (memory, shortage) = MemoryFitter.Fit(standing, [.. ordered.Select(p => p.Node)], request, profile);
+        parts.Sort((a, b) => PackageOf(a.Node) != PackageOf(b.Node) ? PackageOf(a.Node).CompareTo(PackageOf(b.Node)) : a.Node.Id.CompareTo(b.Node.Id));
+        var (memory, shortage) = MemoryFitter.Fit(standing, [.. parts.Select(p => p.Node)], request, profile, explain);
         if (memory is null)
             return (null, shortage);
+        var ordered = parts.Select(p => new CandidatePart(p.Node, p.Vcpus, p.VcpuCores, picker.Pick(p.Node, p.Cores))).ToList();
         var taken = CpuSet.Union(ordered.SelectMany(p => p.Pick.Cores).Select(c => c.Cpus));
         return Floor.Check(standing, taken) is { } floor ? (null, floor) : (new Candidate(ordered, kind, service, picks, memory, Score(ordered, picks, memory)), null);
     }
+
+    private int PackageOf(TopologyNode node) => topology.CoresOfNode[node.Index][0].Package;
 
     private Finding? Rule(IReadOnlyList<TopologyNode> set, IReadOnlyList<DevicePick> picks)
     {

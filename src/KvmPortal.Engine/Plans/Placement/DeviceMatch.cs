@@ -57,6 +57,8 @@ internal sealed class DeviceMatch
     /// <summary>The devices nearest to these nodes; null when there are not enough of them.</summary>
     public IReadOnlyList<DevicePick>? Pick(IReadOnlyList<TopologyNode> nodes)
     {
+        if (needs.Count == 0)
+            return [];
         var picks = new List<DevicePick>();
         var taken = new HashSet<string>();
         foreach (var (need, candidates) in needs)

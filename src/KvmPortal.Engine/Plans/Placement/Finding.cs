@@ -9,6 +9,9 @@ internal enum Stage { Cores, Devices, Memory, SharedPool }
 /// <param name="Deficit">How much is missing; of equal findings the one that misses least is told.</param>
 internal sealed record Finding(PlacementCode Code, Sentence Message, long Deficit = 0)
 {
+    /// <summary>For whoever asks only whether something fits.</summary>
+    public static Finding Unsaid { get; } = new(PlacementCode.NotEnoughFreeCores, new Sentence(""));
+
     public Stage Stage { get; init; }
     public IReadOnlyDictionary<string, string> Evidence { get; init; } = new Dictionary<string, string>();
 

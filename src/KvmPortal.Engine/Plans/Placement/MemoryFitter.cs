@@ -22,14 +22,14 @@ internal static class MemoryFitter
         PageKind.Small => "4K",
     };
 
-    public static (MemoryFit? Fit, Finding? Problem) Fit(Standing standing, IReadOnlyList<TopologyNode> nodes, PlacementRequest request, Profile profile)
+    public static (MemoryFit? Fit, Finding? Problem) Fit(Standing standing, IReadOnlyList<TopologyNode> nodes, PlacementRequest request, Profile profile, bool explain = true)
     {
         var kinds = profile.PagesMayDowngrade || request.Allow.HugeDowngrade ? profile.Pages : profile.Pages.Take(1);
         Finding? first = null;
         foreach (var grow in request.Allow.GrowPool ? [false, true] : (bool[])[false])
             foreach (var kind in kinds)
             {
-                var (fit, problem) = Fit(standing, nodes, request, kind, grow);
+                var (fit, problem) = Fit(standing, nodes, request, kind, grow, explain);
                 if (fit is not null)
                     return (fit, null);
                 first ??= problem;
@@ -38,10 +38,19 @@ internal static class MemoryFitter
         return (null, first);
     }
 
-    private static (MemoryFit? Fit, Finding? Problem) Fit(Standing standing, IReadOnlyList<TopologyNode> nodes, PlacementRequest request, PageKind kind, bool grow)
+    /// <summary>The most MiB that a node could give in any of the ways that are allowed.</summary>
+    public static long Most(Standing standing, TopologyNode node, PlacementRequest request, Profile profile)
+    {
+        var most = 0L;
+        foreach (var kind in profile.Pages)
+            most = Math.Max(most, KiBOf(kind) is { } size ? (standing.PagesFree(node, size) * size / 1024) + (request.Allow.GrowPool ? standing.MemoryFree(node) : 0) : standing.MemoryFree(node));
+        return most;
+    }
+
+    private static (MemoryFit? Fit, Finding? Problem) Fit(Standing standing, IReadOnlyList<TopologyNode> nodes, PlacementRequest request, PageKind kind, bool grow, bool explain)
     {
         if (KiBOf(kind) is not { } size)
-            return Ordinary(standing, nodes, request, kind);
+            return Ordinary(standing, nodes, request, kind, explain);
         var (mib, name) = (Math.Max(1, size / 1024), NameOf(kind));
         if (!standing.HasPages(size))
         {
@@ -62,6 +71,8 @@ internal static class MemoryFitter
             grown[i] = pages[i] - free;
             if (grow && grown[i] * mib <= standing.MemoryFree(nodes[i]))
                 continue;
+            if (!explain)
+                return (null, Finding.Unsaid);
             var boot = BootParameter(standing, nodes[i], size, grown[i]);
             return (null, new Finding(PlacementCode.HugepagesShort, Say.RefusePages(pages[i], name, nodes[i].Id, free, boot), grown[i] * mib) { Stage = Stage.Memory }
                 .With(("size", name), ("node", nodes[i].Id), ("need", pages[i]), ("free", free), ("bootParameter", boot)));
@@ -70,12 +81,12 @@ internal static class MemoryFitter
         return (new MemoryFit(kind, size, [.. pages.Select(p => p * mib)], grown, left), null);
     }
 
-    private static (MemoryFit? Fit, Finding? Problem) Ordinary(Standing standing, IReadOnlyList<TopologyNode> nodes, PlacementRequest request, PageKind kind)
+    private static (MemoryFit? Fit, Finding? Problem) Ordinary(Standing standing, IReadOnlyList<TopologyNode> nodes, PlacementRequest request, PageKind kind, bool explain)
     {
         var parts = Split(request.MemoryMiB, nodes.Count);
         for (var i = 0; i < nodes.Count; i++)
             if (standing.MemoryFree(nodes[i]) is var free && parts[i] > free)
-                return (null, new Finding(PlacementCode.NodeMemoryShort, Say.RefuseNodeMemory(parts[i], nodes[i].Id, free), parts[i] - free) { Stage = Stage.Memory }
+                return !explain ? (null, Finding.Unsaid) : (null, new Finding(PlacementCode.NodeMemoryShort, Say.RefuseNodeMemory(parts[i], nodes[i].Id, free), parts[i] - free) { Stage = Stage.Memory }
                     .With(("node", nodes[i].Id), ("need", parts[i]), ("free", free)));
         return (new MemoryFit(kind, null, parts, new long[nodes.Count], 0), null);
     }

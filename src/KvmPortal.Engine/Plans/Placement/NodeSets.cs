@@ -6,8 +6,9 @@ internal static class NodeSets
     private const int Widest = 4;
     private const int Most = 5000;
 
-    public static IEnumerable<IReadOnlyList<IReadOnlyList<TopologyNode>>> BySize(HostTopology topology, PlacementRequest request, Profile profile)
+    public static IEnumerable<IReadOnlyList<IReadOnlyList<TopologyNode>>> BySize(Standing standing, PlacementRequest request, Profile profile)
     {
+        var topology = standing.Topology;
         if (request.OnNodes.Count > 0)
         {
             List<TopologyNode> told = [.. topology.CpuNodes.Where(n => request.OnNodes.Contains(n.Id))];
@@ -16,12 +17,13 @@ internal static class NodeSets
             yield break;
         }
 
-        var nodes = topology.CpuNodes;
-        var packages = nodes.ToDictionary(n => n, n => topology.CoresOfNode[n.Index][0].Package);
         var most = profile.Nodes == NodeRule.ExactlyOne && !request.Allow.SplitNodes ? 1 : Math.Max(Widest, request.VirtualNodes ?? 0);
-        for (var size = request.VirtualNodes ?? 1; size <= Math.Min(most, request.VirtualNodes ?? Math.Min(Widest, nodes.Count)); size++)
-            yield return [.. Combinations(nodes, size).Take(Most).OrderBy(s => s.Select(n => packages[n]).Distinct().Count())];
+        for (var size = request.VirtualNodes ?? 1; size <= Math.Min(most, request.VirtualNodes ?? Math.Min(Widest, topology.CpuNodes.Count)); size++)
+            yield return standing.SetsOf(size);
     }
+
+    public static IReadOnlyList<IReadOnlyList<TopologyNode>> OfSize(HostTopology topology, int size) =>
+        [.. Combinations(topology.CpuNodes, size).Take(Most).OrderBy(s => s.Select(n => topology.CoresOfNode[n.Index][0].Package).Distinct().Count())];
 
     private static IEnumerable<IReadOnlyList<TopologyNode>> Combinations(IReadOnlyList<TopologyNode> nodes, int size)
     {

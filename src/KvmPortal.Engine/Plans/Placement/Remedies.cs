@@ -44,7 +44,7 @@ internal sealed class Remedies(Standing standing, PlacementRequest request, Find
 /// <summary>Looks for the largest request of a shape that fits.</summary>
 internal sealed class Sizes(Standing standing)
 {
-    public bool Fits(PlacementRequest request) => Attempt.Make(standing, request).Problem is null;
+    public bool Fits(PlacementRequest request) => Attempt.Fits(standing, request);
 
     /// <summary>As many vCPUs as fit with as little memory as makes sense, then as much memory as fits with these; null when nothing fits.</summary>
     public PlacementRequest? Largest(PlacementRequest wish)

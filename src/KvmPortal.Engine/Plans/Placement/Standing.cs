@@ -10,6 +10,8 @@ internal sealed class Standing
     private readonly long[] exclusiveMemory;
     private readonly long[] plannedMemory;
     private readonly HashSet<int> deviceRich;
+    private readonly Dictionary<CoreClass, CorePicker> pickers = [];
+    private readonly Dictionary<int, IReadOnlyList<IReadOnlyList<TopologyNode>>> sets = [];
 
     public Standing(HostTopology topology, Ledger ledger, PlacementPolicy policy, HostCondition condition, string vm)
     {
@@ -52,6 +54,22 @@ internal sealed class Standing
     public HashSet<string> Held { get; }
     /// <summary>By core: it may be dedicated.</summary>
     public bool[] Free { get; }
+
+    /// <summary>Remembers what it picked: the many attempts of a refusal ask again and again for the same.</summary>
+    public CorePicker PickerOf(CoreClass kind)
+    {
+        if (!pickers.TryGetValue(kind, out var picker))
+            pickers[kind] = picker = new CorePicker(this, kind);
+        return picker;
+    }
+
+    /// <summary>All sets of so many nodes with CPUs, those within one package before others.</summary>
+    public IReadOnlyList<IReadOnlyList<TopologyNode>> SetsOf(int size)
+    {
+        if (!sets.TryGetValue(size, out var made))
+            sets[size] = made = NodeSets.OfSize(Topology, size);
+        return made;
+    }
 
     /// <summary>It has accelerators or virtual functions to give, which other machines may want to be near to.</summary>
     public bool DeviceRich(TopologyNode node) => deviceRich.Contains(node.Index);
