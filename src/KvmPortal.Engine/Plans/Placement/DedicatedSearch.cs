@@ -32,19 +32,22 @@ internal sealed class DedicatedSearch(Standing standing, PlacementRequest reques
         foreach (var kind in Classes())
         {
             var picker = standing.PickerOf(kind);
-            foreach (var sets in NodeSets.BySize(standing, request, profile))
-                if (sets.Count > 0 && Likely(kind, picker, sets[0].Count) && sets.Any(set => Try(kind, picker, set, explain: false).Item1 is not null))
+            foreach (var sets in NodeSets.BySize(standing, request, profile).Where(s => s.Count > 0))
+            {
+                var likely = Likely(kind, picker, sets[0].Count);
+                if (likely.Count >= sets[0].Count && sets.Any(set => set.All(likely.Contains) && Try(kind, picker, set, explain: false).Item1 is not null))
                     return true;
+            }
         }
 
         return false;
     }
 
-    /// <summary>Enough nodes could carry an equal part each. Spares looking at every set of them.</summary>
-    private bool Likely(CoreClass kind, CorePicker picker, int size)
+    /// <summary>The nodes that could carry an equal part. Spares looking closely at every set of nodes.</summary>
+    private HashSet<TopologyNode> Likely(CoreClass kind, CorePicker picker, int size)
     {
         var (cores, memory) = (kind.CoresFor(request.Vcpus) / size, request.MemoryMiB / size);
-        return topology.CpuNodes.Count(n => picker.FreeOn(n) >= cores && MemoryFitter.Most(standing, n, request, profile) >= memory - 1024) >= size;
+        return [.. topology.CpuNodes.Where(n => picker.FreeOn(n) >= cores && MemoryFitter.Most(standing, n, request, profile) >= memory - 1023)];
     }
 
     /// <summary>Kinds of cores in the order in which they are tried. They are never mixed.</summary>

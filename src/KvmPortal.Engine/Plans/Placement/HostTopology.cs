@@ -133,4 +133,10 @@ public sealed class HostTopology
 public sealed record TopologyCore(int Index, CpuSet Cpus, IReadOnlyList<int> Threads, int Node, int Cache, int Cluster, int Package, CpuKind Kind);
 
 /// <param name="Cpus">Those online; empty for nodes of memory only.</param>
-public sealed record TopologyNode(int Index, int Id, CpuSet Cpus, NumaNode Facts);
+public sealed record TopologyNode(int Index, int Id, CpuSet Cpus, NumaNode Facts)
+{
+    /// <summary>There is one record for each node of a topology.</summary>
+    public bool Equals(TopologyNode? other) => ReferenceEquals(this, other);
+
+    public override int GetHashCode() => Index;
+}

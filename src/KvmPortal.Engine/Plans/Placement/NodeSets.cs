@@ -12,7 +12,7 @@ internal static class NodeSets
         if (request.OnNodes.Count > 0)
         {
             List<TopologyNode> told = [.. topology.CpuNodes.Where(n => request.OnNodes.Contains(n.Id))];
-            if (told.Count == request.OnNodes.Distinct().Count() && (request.VirtualNodes ?? told.Count) == told.Count)
+            if (told.Count == request.OnNodes.Distinct().Count() && (told.Count == 1 || profile.Nodes != NodeRule.ExactlyOne || request.Allow.SplitNodes) && (request.VirtualNodes ?? told.Count) == told.Count)
                 yield return [told];
             yield break;
         }

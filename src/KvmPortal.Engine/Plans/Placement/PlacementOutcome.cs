@@ -24,18 +24,32 @@ public sealed record PlacementRefusal(PlacementCode Code, Sentence Message, IRea
 {
     /// <summary>NOT_ENOUGH_FREE_CORES …</summary>
     public string CodeName => System.Text.Json.JsonNamingPolicy.SnakeCaseUpper.ConvertName(Code.ToString());
+
+    public string? MessageCode => Message.Code;
 }
 
 /// <param name="Request">What to ask for instead; null where something has to be done to the host.</param>
-public sealed record PlacementRemedy(Sentence Advice, PlacementRequest? Request = null);
+public sealed record PlacementRemedy(Sentence Advice, PlacementRequest? Request = null)
+{
+    public string? AdviceCode => Advice.Code;
+}
 
 /// <summary>One choice and why. Subject and choice are names (vcpu0-7, node0, 1-8), not sentences.</summary>
-public sealed record PlacementReason(string Subject, string Choice, IReadOnlyList<Sentence> Because, IReadOnlyList<PlacementRejection> Rejected);
+public sealed record PlacementReason(string Subject, string Choice, IReadOnlyList<Sentence> Because, IReadOnlyList<PlacementRejection> Rejected)
+{
+    public IReadOnlyList<string?> BecauseCodes => [.. Because.Select(b => b.Code)];
+}
 
-public sealed record PlacementRejection(string Choice, Sentence Why);
+public sealed record PlacementRejection(string Choice, Sentence Why)
+{
+    public string? WhyCode => Why.Code;
+}
 
 /// <param name="Request">Planned again it gives just this.</param>
-public sealed record PlacementAlternative(Sentence Summary, PlacementRequest Request, PlacementScore Score);
+public sealed record PlacementAlternative(Sentence Summary, PlacementRequest Request, PlacementScore Score)
+{
+    public string? SummaryCode => Summary.Code;
+}
 
 /// <summary>What sets of nodes are compared by, in this order; less is better. Without any id, so that equal hosts give equal scores.</summary>
 /// <param name="RemoteDevices">Devices that are on none of the nodes.</param>

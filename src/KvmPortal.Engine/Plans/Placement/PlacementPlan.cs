@@ -33,6 +33,7 @@ public sealed record PlacementPlan : PlacementOutcome
     public IReadOnlyList<HostAction> HostActions { get; init; } = [];
     public IReadOnlyList<PlacementReason> Reasons { get; init; } = [];
     public IReadOnlyList<Sentence> Warnings { get; init; } = [];
+    public IReadOnlyList<string?> WarningCodes => [.. Warnings.Select(w => w.Code)];
     /// <summary>At most three, best first.</summary>
     public IReadOnlyList<PlacementAlternative> Alternatives { get; init; } = [];
     public required PlacementCost Cost { get; init; }
@@ -88,7 +89,10 @@ public enum HostActionKind { GrowPool, Partition, MoveInterrupt, WakeUpLimit, Go
 
 /// <param name="Subject">What is written to: node0/1048576kB, cpu 1-8, irq 42.</param>
 /// <param name="Value">What it is set to.</param>
-public sealed record HostAction(HostActionKind Kind, string Subject, string Value, Sentence Summary);
+public sealed record HostAction(HostActionKind Kind, string Subject, string Value, Sentence Summary)
+{
+    public string? SummaryCode => Summary.Code;
+}
 
 /// <param name="ThreadsIdle">Threads that stay empty.</param>
 /// <param name="CachesBroken">L3 domains that were wholly free and are not any more, without being filled.</param>

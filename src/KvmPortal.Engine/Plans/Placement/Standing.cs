@@ -17,6 +17,7 @@ internal sealed class Standing
     {
         (Topology, Generation, Policy, Condition) = (topology, ledger.Generation, policy, condition);
         Others = [.. ledger.Reservations.Where(r => r.Vm != vm)];
+        Own = ledger.Reservations.FirstOrDefault(r => r.Vm == vm && r.Running);
         Housekeeping = HousekeepingOf(topology, policy);
         Dedicated = CpuSet.Union(Others.Select(r => r.Cpus));
         Boot = topology.Inventory.Cpu.Isolated & topology.Online;
@@ -41,6 +42,8 @@ internal sealed class Standing
     public HostCondition Condition { get; }
     /// <summary>Reservations of other machines.</summary>
     public IReadOnlyList<Reservation> Others { get; }
+    /// <summary>What the machine itself has while it runs: it may keep that.</summary>
+    private Reservation? Own { get; }
     public CpuSet Housekeeping { get; }
     /// <summary>Held by other machines of the dedicated class.</summary>
     public CpuSet Dedicated { get; }
@@ -100,7 +103,8 @@ internal sealed class Standing
     {
         var promised = (long)Math.Ceiling(SharedCommitted(node) / Math.Max(Policy.MemoryRatio, 1));
         var room = SharedMemory(node) - promised;
-        return Math.Max(0, node.Facts.FreeMiB is { } free ? Math.Min(room, free - HostMemory(node) - plannedMemory[node.Index]) : room);
+        var own = Own?.Memory.Where(m => m.Node == node.Id).Sum(m => m.MiB) ?? 0;
+        return Math.Max(0, node.Facts.FreeMiB is { } free ? Math.Min(room, free + own - HostMemory(node) - plannedMemory[node.Index]) : room);
     }
 
     /// <summary>CPUs of the node that the host keeps; of the whole host where the node has none.</summary>
@@ -137,14 +141,7 @@ internal sealed class Standing
 
     private void CountMemory()
     {
-        foreach (var node in Topology.Nodes)
-            foreach (var pool in node.Facts.HugePages)
-            {
-                // Running machines' pages are gone from the kernel's count of free ones, planned machines' are not.
-                var holds = Others.SelectMany(r => r.HugePages.Where(h => h.Node == node.Id && h.SizeKiB == pool.SizeKiB).Select(h => (r.Running, h.Pages, Grown: r.Running ? 0 : h.Grown))).ToList();
-                pagesFree[(node.Index, pool.SizeKiB)] = Math.Min(pool.Total - holds.Sum(h => h.Pages - h.Grown), pool.Free - holds.Where(h => !h.Running).Sum(h => h.Pages - h.Grown));
-            }
-
+        var (held, planned) = (new Dictionary<(int, long), long>(), new Dictionary<(int, long), long>());
         foreach (var other in Others)
         {
             foreach (var hold in other.Memory)
@@ -156,11 +153,25 @@ internal sealed class Standing
                 }
 
             foreach (var hold in other.HugePages)
-                if (!other.Running && hold.Grown > 0 && Topology.Node(hold.Node) is { } node)
+                if (Topology.Node(hold.Node) is { } node)
                 {
-                    exclusiveMemory[node.Index] += hold.Grown * hold.SizeKiB / 1024;
-                    plannedMemory[node.Index] += hold.Grown * hold.SizeKiB / 1024;
+                    // Running machines' pages are gone from the kernel's count of free ones, planned machines' are not; pages to be made are still ordinary memory.
+                    var grown = other.Running ? 0 : hold.Grown;
+                    var key = (node.Index, hold.SizeKiB);
+                    held[key] = held.GetValueOrDefault(key) + hold.Pages - grown;
+                    if (other.Running)
+                        continue;
+                    planned[key] = planned.GetValueOrDefault(key) + hold.Pages - grown;
+                    exclusiveMemory[node.Index] += grown * hold.SizeKiB / 1024;
+                    plannedMemory[node.Index] += grown * hold.SizeKiB / 1024;
                 }
         }
+
+        foreach (var node in Topology.Nodes)
+            foreach (var pool in node.Facts.HugePages)
+                if ((node.Index, pool.SizeKiB) is var key)
+                    pagesFree[key] = Math.Min(pool.Total - held.GetValueOrDefault(key), pool.Free - planned.GetValueOrDefault(key) + OwnPages(node, pool));
     }
+
+    private long OwnPages(TopologyNode node, HugePagePool pool) => Own?.HugePages.Where(h => h.Node == node.Id && h.SizeKiB == pool.SizeKiB).Sum(h => h.Pages) ?? 0;
 }

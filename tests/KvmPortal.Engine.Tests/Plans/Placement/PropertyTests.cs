@@ -74,9 +74,13 @@ public sealed class PropertyTests
     [InlineData(0)]
     [InlineData(1)]
     [InlineData(2)]
+    [InlineData(3)]
+    [InlineData(4)]
     [InlineData(5)]
     [InlineData(6)]
+    [InlineData(7)]
     [InlineData(8)]
+    [InlineData(9)]
     public void Other_numbers_for_the_same_host_give_the_same_shape(int which)
     {
         var (_, host) = All[which];
