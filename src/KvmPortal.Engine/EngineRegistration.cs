@@ -3,6 +3,7 @@ using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
@@ -62,6 +63,7 @@ public static class EngineRegistration
         services.AddSingleton<HostBoot>();
         services.AddHosted<HostLink>();
         services.AddHosted<StrangerWatch>();
+        services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>()));
         services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
     }

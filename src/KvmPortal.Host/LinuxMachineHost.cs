@@ -3,6 +3,7 @@ using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 using KvmPortal.Host.Launch;
 using KvmPortal.Host.Linux;
+using KvmPortal.Host.Linux.Inventory;
 using KvmPortal.Host.Metrics;
 using KvmPortal.Host.Qemu;
 using KvmPortal.Host.Qmp;
@@ -156,6 +157,12 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         await found.Value.WaitAsync(cancellationToken);
         return await images.ReceiveAsync(request, content, cancellationToken);
     }
+
+    /// <inheritdoc/>
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.Run(() => ReadInventory("/"), cancellationToken);
+
+    /// <summary>The inventory of a tree of kernel files that was captured, on this host or another; `/` is this host.</summary>
+    public static HostInventory ReadInventory(string root) => InventoryReader.Read(new HostTree(root));
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) =>

@@ -15,6 +15,8 @@ try
 {
     if (BackupVerbs.Asked(args))
         return await BackupVerbs.RunAsync(args);
+    if (DoctorVerb.Asked(args))
+        return await DoctorVerb.RunAsync(args);
     var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
     builder.WebHost.UseStaticWebAssets();
     builder.WebHost.ConfigureKestrel(PortalStart.Serve);

@@ -40,6 +40,8 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
         return received;
     }
 
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inner.ReadInventoryAsync(cancellationToken);
+
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => inner.FindStrangersAsync(cancellationToken);
 
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => inner.ListFilesAsync(folder, cancellationToken);

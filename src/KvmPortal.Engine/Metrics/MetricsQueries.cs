@@ -71,6 +71,9 @@ public sealed class MetricsQueries
         return new MetricsRange<HostPoint>(span.From, span.To, span.StepSeconds, points);
     }
 
+    /// <summary>Busy share of each of the host's CPUs in the last second, 0..1, by number; NaN where there is none.</summary>
+    public IReadOnlyList<float> HostCpus => recent.HostCpus;
+
     /// <summary>The last <paramref name="history"/> of points (at most an hour), then each new one. Drops the oldest for a slow reader.</summary>
     public async IAsyncEnumerable<VmPoint> WatchVmAsync(VmId id, TimeSpan history, [EnumeratorCancellation] CancellationToken ct)
     {

@@ -16,11 +16,16 @@ internal sealed class RecentMetrics
     private readonly Dictionary<Guid, List<Channel<VmPoint>>> vmWatchers = [];
     private readonly List<Channel<HostPoint>> hostWatchers = [];
     private IReadOnlyDictionary<VmId, VmPoint>? latest;
+    private IReadOnlyList<float> hostCpus = [];
     private long ticks;
+
+    /// <summary>Busy share of each CPU in the last sample, as <see cref="HostSample.CpuBusyEach"/>.</summary>
+    public IReadOnlyList<float> HostCpus => Volatile.Read(ref hostCpus);
 
     /// <param name="passed">Time that really passed since the sample before.</param>
     public void Add(HostSample sample, TimeSpan passed)
     {
+        Volatile.Write(ref hostCpus, sample.CpuBusyEach);
         lock (gate)
         {
             var seconds = host[Slot(ticks - 1)] is { } before && ticks > 0 ? VmReading.Seconds(before.At, sample.At, passed) : null;

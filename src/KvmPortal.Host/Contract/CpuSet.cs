@@ -100,6 +100,25 @@ public readonly struct CpuSet : IEquatable<CpuSet>, IEnumerable<int>
         return true;
     }
 
+    /// <summary>Reads the kernel's mask format, groups of 32 bits in hex with the highest first (<c>00000001,0000000f</c>); false for anything else.</summary>
+    public static bool TryParseMask(string? text, out CpuSet set)
+    {
+        set = default;
+        var groups = (text ?? "").Trim().Split(',');
+        if (groups.Length > MaxCpus / 32)
+            return false;
+        Span<ulong> bits = stackalloc ulong[MaxCpus / 64];
+        for (var i = 0; i < groups.Length; i++)
+        {
+            if (!uint.TryParse(groups[^(i + 1)], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var group))
+                return false;
+            bits[i / 2] |= (ulong)group << (32 * (i % 2));
+        }
+
+        set = new CpuSet(bits);
+        return true;
+    }
+
     /// <summary>As <see cref="TryParse"/>; throws <see cref="FormatException"/>.</summary>
     public static CpuSet Parse(string? text) => TryParse(text, out var set) ? set : throw new FormatException("That is no list of CPUs like 0-3,8.");
 

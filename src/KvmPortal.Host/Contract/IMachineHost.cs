@@ -57,6 +57,9 @@ public interface IMachineHost
     /// </summary>
     Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken);
 
+    /// <summary>Reads what the host is made of and how its kernel is set; takes up to 200 ms of its own thread.</summary>
+    Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken);
+
     /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
     Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);
 

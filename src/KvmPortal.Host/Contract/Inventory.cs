@@ -27,6 +27,8 @@ public sealed record HostInventory
     public IReadOnlyList<InterruptLine> Irqs { get; init; } = [];
     /// <summary>Installed programs that matter, by name; from the package database.</summary>
     public IReadOnlyList<SoftwareVersion> Software { get; init; } = [];
+    /// <summary>User ids from 60000 up that accounts have, or that are given to containers.</summary>
+    public IReadOnlyList<UserIdRange> UserIds { get; init; } = [];
     /// <summary>sys_vendor and product_name of SMBIOS.</summary>
     public string? Vendor { get; init; }
     public string? Product { get; init; }
@@ -191,7 +193,6 @@ public sealed record KernelInventory
     public bool Realtime { get; init; }
     /// <summary>A resctrl file system is mounted or offered by the kernel.</summary>
     public bool Resctrl { get; init; }
-    public bool CoreScheduling { get; init; }
     /// <summary>irqbalance runs (a process of that name).</summary>
     public bool? Irqbalance { get; init; }
     /// <summary>A time service runs: chronyd, ntpd, systemd-timesyncd …; null: none seen.</summary>
@@ -236,3 +237,7 @@ public sealed record InterruptLine(int Number, string Name, CpuSet Affinity, Cpu
 
 /// <param name="Name">qemu, ovmf, swtpm, virtiofsd, dpdk, openvswitch …</param>
 public sealed record SoftwareVersion(string Name, string Version);
+
+/// <param name="Owner">The account.</param>
+/// <param name="Source">/etc/passwd, or /etc/subuid for ids that it may give to containers.</param>
+public sealed record UserIdRange(string Owner, long First, long Last, string Source);

@@ -6,6 +6,8 @@ public sealed record HostSample
     public required DateTimeOffset At { get; init; }
     /// <summary>Busy share of all CPUs, 0..1.</summary>
     public required double CpuBusy { get; init; }
+    /// <summary>Busy share of each CPU, 0..1, by its number; NaN where there is none of that number or it is offline.</summary>
+    public IReadOnlyList<float> CpuBusyEach { get; init; } = [];
     public required long MemoryTotalBytes { get; init; }
     public required long MemoryAvailableBytes { get; init; }
     public required double Load1 { get; init; }

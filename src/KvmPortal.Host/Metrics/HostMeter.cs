@@ -7,19 +7,17 @@ namespace KvmPortal.Host.Metrics;
 /// <summary>Reads the host's load; keeps the last CPU counters, so one meter per stream of samples.</summary>
 internal sealed class HostMeter(HostPaths paths, TimeProvider time)
 {
-    private long lastBusy;
-    private long lastTotal;
+    private readonly Dictionary<int, (long Busy, long Total)> last = [];
 
     public HostSample Read(IReadOnlyList<MachineSample> machines)
     {
-        var (busy, total) = CpuTicks();
-        var share = total > lastTotal ? Math.Clamp((double)(busy - lastBusy) / (total - lastTotal), 0, 1) : 0;
-        (lastBusy, lastTotal) = (busy, total);
+        var (share, each) = CpuShares();
         var (memory, available) = Memory();
         return new HostSample
         {
             At = time.GetUtcNow(),
             CpuBusy = share,
+            CpuBusyEach = each,
             MemoryTotalBytes = memory,
             MemoryAvailableBytes = available,
             Load1 = Load1(),
@@ -30,15 +28,61 @@ internal sealed class HostMeter(HostPaths paths, TimeProvider time)
         };
     }
 
-    /// <summary>First line of /proc/stat: user nice system idle iowait irq softirq steal (proc(5)).</summary>
-    private (long Busy, long Total) CpuTicks()
+    /// <summary>Lines `cpu` and `cpuN` of /proc/stat: user nice system idle iowait irq softirq steal (proc(5)).</summary>
+    private (double All, float[] Each) CpuShares()
     {
-        var fields = (HostPaths.Read(paths.Proc("stat")) ?? "").Split('\n')[0].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (fields.Length < 9)
-            return (lastBusy, lastTotal);
-        var ticks = fields[1..9].Select(f => long.TryParse(f, NumberStyles.None, CultureInfo.InvariantCulture, out var n) ? n : 0).ToArray();
-        var total = ticks.Sum();
-        return (total - ticks[3] - ticks[4], total);
+        const int MostCpus = 8192;
+        var all = 0.0;
+        var each = new List<float>();
+        foreach (var line in (HostPaths.Read(paths.Proc("stat")) ?? "").AsSpan().EnumerateLines())
+        {
+            if (!line.StartsWith("cpu", StringComparison.Ordinal))
+                break;
+            if (Share(line, out var id) is not { } share)
+                continue;
+            if (id < 0)
+            {
+                all = share;
+                continue;
+            }
+
+            while (each.Count <= id && id < MostCpus)
+                each.Add(float.NaN);
+            if (id < MostCpus)
+                each[id] = (float)share;
+        }
+
+        return (all, [.. each]);
+    }
+
+    /// <summary>The busy share since the last reading, of CPU <paramref name="id"/> or (-1) of all.</summary>
+    private double? Share(ReadOnlySpan<char> line, out int id)
+    {
+        id = -1;
+        long total = 0, idle = 0;
+        var field = 0;
+        foreach (var part in line.Split(' '))
+        {
+            var text = line[part];
+            if (text.IsEmpty)
+                continue;
+            if (field == 0 && text.Length > 3 && !int.TryParse(text[3..], NumberStyles.None, CultureInfo.InvariantCulture, out id))
+                return null;
+            if (field is > 0 and < 9 && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var ticks))
+            {
+                total += ticks;
+                if (field is 4 or 5)
+                    idle += ticks;
+            }
+
+            field++;
+        }
+
+        if (field < 9)
+            return null;
+        var before = last.GetValueOrDefault(id);
+        last[id] = (total - idle, total);
+        return total > before.Total ? Math.Clamp((double)(total - idle - before.Busy) / (total - before.Total), 0, 1) : 0;
     }
 
     private (long Total, long Available) Memory()

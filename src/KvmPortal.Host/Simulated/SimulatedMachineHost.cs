@@ -164,6 +164,12 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
     public Task<ReceivedImage> ReceiveImageAsync(ReceiveImage request, Stream content, CancellationToken cancellationToken) =>
         _store.ReceiveAsync(request, content, cancellationToken);
 
+    /// <inheritdoc/>
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.FromResult(Inventory);
+
+    /// <summary>What it seems to be made of.</summary>
+    public HostInventory Inventory { get; set; } = SimulatedInventory.Make();
+
     /// <summary>Made-up files of the one allowed folder, <c>import</c> below the data directory.</summary>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => Task.FromResult(Strangers);
 
@@ -215,6 +221,7 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         {
             At = now,
             CpuBusy = Math.Min(1, busy / CpuCount),
+            CpuBusyEach = [.. Enumerable.Range(0, CpuCount).Select(cpu => (float)Math.Clamp((busy / CpuCount) + (0.2 * Math.Sin((now.ToUnixTimeSeconds() / 7.0) + cpu)), 0, 1))],
             MemoryTotalBytes = TotalMemoryMiB << 20,
             MemoryAvailableBytes = AvailableMemory(),
             Load1 = busy,

@@ -1,6 +1,7 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
 using KvmPortal.Host.Contract;
@@ -9,11 +10,17 @@ using KvmPortal.Web.Shared;
 namespace KvmPortal.Web.Hosts;
 
 /// <summary>One host: its facts, and the job that proves KVM again.</summary>
-public sealed class HostModel(HostOperations hosts, JobOperations jobs, MetricsQueries metrics)
+public sealed class HostModel(HostOperations hosts, HostReadiness readiness, JobOperations jobs, MetricsQueries metrics)
 {
     public HostView? Host { get; private set; }
     public ProblemInfo? Problem { get; private set; }
     public JobView? Proof { get; private set; }
+    public ReadinessReport? Report { get; private set; }
+    public HostInventory? Inventory { get; private set; }
+
+    /// <summary>Busy share of each CPU in the last second, 0..1.</summary>
+    public IReadOnlyList<float> CpuBusy => metrics.HostCpus;
+
     public bool Proving => Proof is { State: JobState.Queued or JobState.Running };
 
     public async Task ReadAsync(Caller caller, CancellationToken ct)
@@ -22,6 +29,19 @@ public sealed class HostModel(HostOperations hosts, JobOperations jobs, MetricsQ
         {
             Host = await hosts.GetAsync(caller, ct);
             Problem = null;
+        }
+        catch (PortalException e)
+        {
+            Problem = Failures.From(e);
+        }
+    }
+
+    /// <summary>Looks the host over (again).</summary>
+    public async Task ExamineAsync(Caller caller, CancellationToken ct)
+    {
+        try
+        {
+            (Inventory, Report) = await readiness.LookAsync(caller, ct);
         }
         catch (PortalException e)
         {

@@ -1,6 +1,7 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
@@ -15,6 +16,7 @@ internal static class HostsApi
     {
         api.MapGet("/hosts", ListAsync).WithName("listHosts");
         api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
+        api.MapGet("/hosts/{id}/readiness", ReadinessAsync).WithName("getHostReadiness");
         api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202).Produces<PlanResponse>();
     }
 
@@ -29,6 +31,13 @@ internal static class HostsApi
     {
         var host = await hosts.GetAsync(context.Caller(), ct);
         return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
+    }
+
+    /// <summary>Whether the host is ready, per purpose, with every check's evidence and what would mend it.</summary>
+    private static async Task<ReadinessResponse> ReadinessAsync(HttpContext context, HostOperations hosts, HostReadiness readiness, string id, CancellationToken ct)
+    {
+        await FindAsync(context, hosts, id, ct);
+        return ReadinessResponse.From((await readiness.LookAsync(context.Caller(), ct)).Report);
     }
 
     /// <summary>Tries (again) whether KVM can run a guest, as a job. `?dryRun=true`: the plan only.</summary>

@@ -1,0 +1,86 @@
+using System.Text.Json.Serialization;
+
+namespace KvmPortal.Host.Contract;
+
+/// <summary>
+/// The closed list of what a host can be set to while it runs. Each names its aim; the host turns it into writes of kernel files, keeps what was there before, and reads back.
+/// </summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
+[JsonDerivedType(typeof(HugePagesSetting), "huge-pages")]
+[JsonDerivedType(typeof(TransparentHugePagesSetting), "transparent-huge-pages")]
+[JsonDerivedType(typeof(KsmSetting), "ksm")]
+[JsonDerivedType(typeof(CpuGovernorSetting), "cpu-governor")]
+[JsonDerivedType(typeof(CpuLatencySetting), "cpu-latency")]
+[JsonDerivedType(typeof(NumaBalancingSetting), "numa-balancing")]
+[JsonDerivedType(typeof(ModuleParameterSetting), "module-parameter")]
+[JsonDerivedType(typeof(IrqAffinitySetting), "irq-affinity")]
+[JsonDerivedType(typeof(IrqbalanceBanSetting), "irqbalance-ban")]
+[JsonDerivedType(typeof(SysctlSetting), "sysctl")]
+public abstract record HostSetting
+{
+    /// <summary>What it overwrites: two settings with one key exclude each other.</summary>
+    [JsonIgnore] public abstract string Key { get; }
+}
+
+/// <summary>A pool of huge pages (nr_hugepages).</summary>
+/// <param name="Node">NUMA node; null lets the kernel spread them over all.</param>
+/// <param name="SizeKiB">Page size: 2048, 1048576 …</param>
+/// <param name="Count">Pages in the pool afterwards.</param>
+/// <param name="AcceptFewer">Keep what could be had when the kernel finds no more; else it is given back and the step fails.</param>
+public sealed record HugePagesSetting(int? Node, long SizeKiB, long Count, bool AcceptFewer = false) : HostSetting
+{
+    public override string Key => $"huge-pages/{(Node is { } node ? $"{node}" : "all")}/{SizeKiB}";
+}
+
+/// <param name="Mode">always, madvise or never.</param>
+public sealed record TransparentHugePagesSetting(string Mode) : HostSetting
+{
+    public override string Key => "transparent-huge-pages";
+}
+
+/// <param name="State">off, on, or unmerge (off, and pages that are shared are taken apart).</param>
+public sealed record KsmSetting(string State) : HostSetting
+{
+    public override string Key => "ksm";
+}
+
+/// <param name="Cpus">Null: all.</param>
+public sealed record CpuGovernorSetting(string Governor, CpuSet? Cpus = null) : HostSetting
+{
+    public override string Key => "cpu-governor";
+}
+
+/// <summary>The longest time that an idle CPU may take to wake up (per-CPU PM QoS).</summary>
+public sealed record CpuLatencySetting(CpuSet Cpus, int MaxMicroseconds) : HostSetting
+{
+    public override string Key => "cpu-latency";
+}
+
+public sealed record NumaBalancingSetting(bool Enabled) : HostSetting
+{
+    public override string Key => "numa-balancing";
+}
+
+/// <summary>A parameter of a loaded kernel module that can be changed while it runs; only known ones.</summary>
+public sealed record ModuleParameterSetting(string Module, string Name, string Value) : HostSetting
+{
+    public override string Key => $"module-parameter/{Module}/{Name}";
+}
+
+/// <summary>Moves interrupts away from CPUs. Those that the kernel places itself stay, and are told.</summary>
+public sealed record IrqAffinitySetting(CpuSet AwayFrom) : HostSetting
+{
+    public override string Key => "irq-affinity";
+}
+
+/// <summary>CPUs that irqbalance leaves alone (IRQBALANCE_BANNED_CPULIST).</summary>
+public sealed record IrqbalanceBanSetting(CpuSet Cpus) : HostSetting
+{
+    public override string Key => "irqbalance-ban";
+}
+
+/// <param name="Name">With dots, e.g. vm.swappiness; only known ones.</param>
+public sealed record SysctlSetting(string Name, string Value) : HostSetting
+{
+    public override string Key => $"sysctl/{Name}";
+}
