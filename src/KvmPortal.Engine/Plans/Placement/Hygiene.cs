@@ -66,7 +66,7 @@ internal static class Hygiene
             yield return Say.WarnMemoryOvercommit(committed, physical, Ratio(committed, Math.Max(1, physical)));
         if (ordinaryPages && nodes.All(n => n.Facts.FreeMiB is not null) && nodes.Sum(n => n.Facts.FreeMiB!.Value) is var free && free < request.MemoryMiB)
             yield return Say.WarnMemoryNow(free, request.MemoryMiB);
-        if (standing.OtherTenants.Any(t => t != request.Tenant) && SharesThreads(standing, cpus) && !host.Kernel.CoreScheduling)
+        if (standing.OtherTenants.Any(t => t != request.Tenant) && SharesThreads(standing, cpus) && !standing.Condition.CoreScheduling)
             yield return Say.WarnTenantThreads;
         if (host.Kernel.Ksm == 1 && profile.MergePages && standing.OtherTenants.Any(t => t != request.Tenant))
             yield return Say.WarnKsm;

@@ -40,6 +40,8 @@ public sealed record HostCondition
     public TimeSpan InventoryAge { get; init; }
     /// <summary>How much a machine's process may lock, in MiB; null: no limit.</summary>
     public long? LockLimitMiB { get; init; }
+    /// <summary>The portal gives each tenant a core scheduling cookie, so that threads of a core never serve two of them at once.</summary>
+    public bool CoreScheduling { get; init; }
     /// <summary>What the kernel said when it refused an isolated partition; null: it did not.</summary>
     public string? PartitionProblem { get; init; }
 }

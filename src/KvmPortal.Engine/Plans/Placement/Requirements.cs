@@ -60,7 +60,7 @@ internal static class Requirements
 
     private static Finding? Tenants(Standing standing, PlacementRequest request, Profile profile)
     {
-        if (profile.Pool == CpuPool.Dedicated || !standing.Policy.StrictTenants || standing.Topology.Inventory.Kernel.CoreScheduling || standing.OtherTenants.All(t => t == request.Tenant)
+        if (profile.Pool == CpuPool.Dedicated || !standing.Policy.StrictTenants || standing.Condition.CoreScheduling || standing.OtherTenants.All(t => t == request.Tenant)
             || !Hygiene.SharesThreads(standing, standing.SharedOrHousekeeping))
             return null;
         return new Finding(PlacementCode.TenantSmtConflict, Say.RefuseTenants).With(("tenant", request.Tenant), ("others", string.Join(", ", standing.OtherTenants.Where(t => t != request.Tenant))));

@@ -1,3 +1,5 @@
+using System.Text.Json;
+using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Host.Contract;
 
@@ -99,14 +101,15 @@ public sealed class ProfileTests
     }
 
     [Fact]
-    public void The_wire_keeps_all_of_a_plan_and_of_a_refusal()
+    public void The_database_keeps_all_of_a_plan_and_of_a_refusal()
     {
+        var stored = new JsonSerializerOptions(PortalJson.Options);
+        stored.Converters.Insert(0, new SentenceJson(stored: true));
         foreach (var request in new[] { Asked.For(Profiles.LowLatency, 8, 16), Asked.For(Profiles.LowLatency, 32, 16) })
         {
             var outcome = request.On(Hosts.TwoSockets());
-            var json = System.Text.Json.JsonSerializer.Serialize(outcome);
-            var back = System.Text.Json.JsonSerializer.Deserialize<PlacementOutcome>(json);
-            Assert.Equal(json, System.Text.Json.JsonSerializer.Serialize(back));
+            var json = JsonSerializer.Serialize(outcome, stored);
+            Assert.Equal(json, JsonSerializer.Serialize(JsonSerializer.Deserialize<PlacementOutcome>(json, stored), stored));
         }
     }
 }
