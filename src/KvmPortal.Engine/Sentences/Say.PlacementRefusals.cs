@@ -16,7 +16,7 @@ public static partial class Say
     public static Sentence RefuseLock(long need, long limit) => Make($"{need} MiB must be locked, but a process may lock only {limit} MiB.");
     public static Sentence RefuseTenants => Make("Threads of one core would serve machines of different tenants, and the kernel does not schedule by core.");
     public static Sentence RefuseCores(int need, int free, string nodes) => Make($"{need} free cores are needed, {free} are there ({nodes}).");
-    public static Sentence RefuseFragmented(int need, string nodes) => Make($"{need} cores are free on the host, but not on as few nodes as the profile takes ({nodes}).");
+    public static Sentence RefuseFragmented(int need, string nodes) => Make($"The host has {need} free cores, but not together on as few nodes as the profile takes ({nodes}).");
     public static Sentence RefuseVirtualNodes(int asked, int nodes) => Make($"{asked} NUMA nodes were asked for; the host has {nodes} with CPUs, and each needs a vCPU.");
     public static Sentence RefuseHybrid(int need, int fast, int slow) => Make($"{need} cores of one kind are needed; free are {fast} performance and {slow} efficiency cores, which are never mixed.");
     public static Sentence RefuseFloor(int left, int floor, int vcpus, string ratio) => Make($"{left} CPUs would stay in the shared pool; ordinary machines with {vcpus} vCPUs need {floor} (at most {ratio} for each, and no fewer than the widest has).");
@@ -78,5 +78,5 @@ public static partial class Say
     public static Sentence FixStale => Make("Read the host's inventory again.");
     public static Sentence FixOtherHost => Make("Use another host.");
     public static Sentence FixAndSmaller(Sentence advice, int vcpus, long memory) => Make($"{advice} Then {vcpus} vCPUs with {memory} MiB fit.");
-    public static Sentence FixSmaller(string profile, int vcpus, long memory, int devices) => Make($"{vcpus} vCPUs with {memory} MiB and {devices} devices fit with the profile {profile}.");
+    public static Sentence FixSmaller(string profile, int vcpus, long memory, int devices) => Make($"With the profile {profile} this fits: {vcpus} vCPUs, {memory} MiB, passed-through devices: {devices}.");
 }

@@ -37,7 +37,7 @@ public static partial class Say
     public static Sentence WarnGovernor => Make("Some of its CPUs do not run at full frequency (governor).");
     public static Sentence WarnClock(string clock) => Make($"The host's clock source is {clock}, not tsc: reading the time is slow in guests.");
     public static Sentence WarnIrqbalance(string cpus) => Make($"irqbalance runs and may move interrupts back; ban CPUs {cpus} in its settings.");
-    public static Sentence WarnManaged(int interrupts) => Make($"{interrupts} interrupts on its CPUs are placed by the kernel itself and stay.");
+    public static Sentence WarnManaged(int interrupts) => Make($"Interrupts on its CPUs that the kernel places itself and that stay there: {interrupts}.");
     public static Sentence WarnNxHugePages => Make("kvm.nx_huge_pages is on: the guest's code runs from small pages.");
     public static Sentence WarnFewFastCores(int vcpus, int cores) => Make($"{vcpus} vCPUs share {cores} performance cores: more would not be free.");
     public static Sentence WarnOddThreads(int vcpus) => Make($"{vcpus} vCPUs do not fill whole cores: the guest does not see which of them are threads of one core.");

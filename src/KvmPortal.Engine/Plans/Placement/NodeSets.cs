@@ -4,6 +4,7 @@ namespace KvmPortal.Engine.Plans.Placement;
 internal static class NodeSets
 {
     private const int Widest = 4;
+    private const int AllSizes = 8;
     private const int Most = 5000;
 
     public static IEnumerable<IReadOnlyList<IReadOnlyList<TopologyNode>>> BySize(Standing standing, PlacementRequest request, Profile profile)
@@ -17,9 +18,20 @@ internal static class NodeSets
             yield break;
         }
 
-        var most = profile.Nodes == NodeRule.ExactlyOne && !request.Allow.SplitNodes ? 1 : Math.Max(Widest, request.VirtualNodes ?? 0);
-        for (var size = request.VirtualNodes ?? 1; size <= Math.Min(most, request.VirtualNodes ?? Math.Min(Widest, topology.CpuNodes.Count)); size++)
+        var (one, all) = (profile.Nodes == NodeRule.ExactlyOne && !request.Allow.SplitNodes, topology.CpuNodes.Count);
+        if (request.VirtualNodes is { } asked)
+        {
+            if (asked == 1 || !one)
+                yield return standing.SetsOf(asked);
+            yield break;
+        }
+
+        var most = one ? 1 : all <= AllSizes ? all : Widest;
+        for (var size = 1; size <= most; size++)
             yield return standing.SetsOf(size);
+        // Too many nodes to try every set of them; still, a machine may want the whole host.
+        if (!one && all > most)
+            yield return standing.SetsOf(all);
     }
 
     public static IReadOnlyList<IReadOnlyList<TopologyNode>> OfSize(HostTopology topology, int size) =>

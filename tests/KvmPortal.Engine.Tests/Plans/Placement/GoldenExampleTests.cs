@@ -120,6 +120,8 @@ public sealed class GoldenExampleTests
         Assert.Equal([0, 1], plan.Nodes);
         Assert.Equal("1-5,7-11", plan.Cpus());
         Assert.Equal(new GuestTopology(1, 2, 5, 1), plan.Topology);
+        var whole = Asked.For(Profiles.Hpc, 40, 80).On(host).Planned();
+        Assert.Equal((8, new GuestTopology(2, 4, 5, 1)), (whole.Nodes.Count, whole.Topology));
     }
 
     [Theory]
