@@ -1,6 +1,7 @@
 using System.Text.Json;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Plans.Placement;
+using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Tests.Plans.Placement;
@@ -11,6 +12,7 @@ public sealed class ProfileTests
     [Fact]
     public void An_unchanged_profile_costs_nothing_and_each_changed_knob_says_what_it_costs()
     {
+        Assert.Equal(Profiles.BuiltIn, Enum.GetValues<VmProfile>().Select(Profiles.Of));
         foreach (var profile in Profiles.BuiltIn)
             Assert.Empty(new ProfileOverrides().Costs(profile));
         var all = new ProfileOverrides

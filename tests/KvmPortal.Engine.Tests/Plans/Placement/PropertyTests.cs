@@ -160,6 +160,10 @@ public sealed class PropertyTests(ITestOutputHelper output)
             return;
         }
 
+        var floating = ledger.Reservations.Where(r => r.Cpus.IsEmpty).ToList();
+        var left = (topology.Online - housekeeping - others - plan.Dedicated).Count;
+        Assert.True(left * policy.CpuRatio >= floating.Sum(r => r.Vcpus) && floating.All(r => r.Vcpus <= left), "ordinary machines lost the CPUs that they need");
+        Assert.True((others | plan.Dedicated).Count * 100 <= topology.Online.Count * policy.DedicatedMaxPercent, "more is dedicated than the policy allows");
         Assert.False(plan.Dedicated.Overlaps(others), "a CPU was given twice");
         Assert.False(plan.Dedicated.Overlaps(housekeeping), "the host's own CPUs were given away");
         Assert.True(plan.Vcpus.All(v => v.Cpus.Count == 1 && v.Cpus.IsSubsetOf(plan.Dedicated)));
