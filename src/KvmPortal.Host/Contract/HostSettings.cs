@@ -113,7 +113,8 @@ public sealed record SettingValue(string Path, string? Before, string Wanted, st
 public sealed record SettingLook(IReadOnlyList<HostWrite> Writes, IReadOnlyList<SettingValue> Made, bool InForce, string? Refusal);
 
 /// <summary>What applying or restoring a setting came to.</summary>
+/// <param name="BootId">Of the kernel that was set.</param>
 /// <param name="Complete">False when less was had than asked for, or something could not be given back yet.</param>
 /// <param name="Values">Those with a problem first; at most 256.</param>
 /// <param name="Note">In one sentence, what is not as it was asked for.</param>
-public sealed record SettingOutcome(Guid PreparationId, bool Restored, bool Complete, IReadOnlyList<SettingValue> Values, string? Note);
+public sealed record SettingOutcome(Guid PreparationId, string BootId, bool Restored, bool Complete, IReadOnlyList<SettingValue> Values, string? Note);

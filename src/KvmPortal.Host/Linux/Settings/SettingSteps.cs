@@ -46,7 +46,8 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
             var targets = SettingWrites.Targets(setting, files);
             var writes = targets.Where(w => !KernelFiles.Same(w.Path, w.Now, w.Then)).ToList();
             var journal = Opened(preparation, writes);
-            var values = targets.Except(writes).Select(w => new SettingValue(w.Path, w.Now, w.Then, w.Now)).ToList();
+            var before = journal.Entries.ToDictionary(e => e.Path, e => e.Before);
+            var values = targets.Except(writes).Select(w => new SettingValue(w.Path, before.GetValueOrDefault(w.Path, w.Now ?? ""), w.Then, w.Now)).ToList();
             foreach (var write in writes)
             {
                 ct.ThrowIfCancellationRequested();
@@ -57,15 +58,16 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
             }
 
             // What the kernel refused is not ours to give back.
-            var kept = journal.Entries.Select(e => values.Find(v => v.Path == e.Path) is { } v && writes.Exists(w => w.Path == e.Path) ? v.Problem is null || setting is HugePagesSetting ? e with { Wanted = v.Now ?? e.Wanted } : null : e).OfType<JournalEntry>();
-            journals.Write(preparation, journal with { Entries = [.. kept] });
+            var refused = values.Where(v => v.Problem is not null && setting is IrqAffinitySetting).Select(v => v.Path).ToHashSet();
+            var now = values.ToDictionary(v => v.Path, v => v.Now);
+            journals.Write(preparation, journal with { Entries = [.. journal.Entries.Where(e => !refused.Contains(e.Path)).Select(e => e with { Wanted = now.GetValueOrDefault(e.Path) ?? e.Wanted })] });
             if (setting is IrqbalanceBanSetting && writes.Count > 0)
                 yield return await RestartAsync(ct);
             var note = Note(setting, values);
             if (note is not null)
                 yield return new StepLog(note, Warning: true);
             done = true;
-            yield return new StepDone(writes.Count > 0) { Setting = new SettingOutcome(preparation, false, setting is not HugePagesSetting || note is null, Few(values), note) };
+            yield return new StepDone(writes.Count > 0) { Setting = new SettingOutcome(preparation, bootId(), false, setting is not HugePagesSetting || note is null, Few(values), note) };
         }
         finally
         {
@@ -91,7 +93,7 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
                 yield return await RestartAsync(CancellationToken.None);
             foreach (var problem in values.Where(v => v.Problem is not null).Take(16))
                 yield return new StepLog($"{problem.Path}: {problem.Problem}", Warning: true);
-            yield return new StepDone(changed) { Setting = new SettingOutcome(preparation, true, complete, Few(values), values.FirstOrDefault(v => v.Problem is not null) is { } first ? $"{first.Path}: {first.Problem}" : null) };
+            yield return new StepDone(changed) { Setting = new SettingOutcome(preparation, bootId(), true, complete, Few(values), values.FirstOrDefault(v => v.Problem is not null) is { } first ? $"{first.Path}: {first.Problem}" : null) };
         }
         finally
         {
