@@ -42,7 +42,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId);
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
-        settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(Path.Combine(options.DataRoot, "host", "settings")), () => facts.BootId,
+        settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
             options.KernelRoot == "/" && SystemdUnits.Available ? ct => SystemdUnits.TryRestartAsync("irqbalance.service", ct) : null);
         found = new Lazy<Task>(FindAsync);
     }
@@ -194,12 +194,15 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => machines.DisposeAsync();
 
+    private string JournalFolder => Path.Combine(options.DataRoot, "host", "settings");
+
     private async Task FindAsync()
     {
         const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         foreach (var folder in (string[])[folders.Run, folders.State, folders.Disks, folders.Images])
             Directory.CreateDirectory(folder, mine);
         await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile);
+        SettingJournals.Sweep(JournalFolder, facts.BootId);
         disks.Sweep();
         images.Sweep();
         await machines.FindAsync(facts.BootId, CancellationToken.None);

@@ -29,7 +29,31 @@ internal sealed class SettingJournals(Func<Guid, string?> load, Action<Guid, str
             File.WriteAllText(part, text);
             LinuxFiles.Publish(part, PathOf(folder, id), replace: true);
         },
-        id => File.Delete(PathOf(folder, id)));
+        id =>
+        {
+            if (Directory.Exists(folder))
+                File.Delete(PathOf(folder, id));
+        });
+
+    /// <summary>Removes journals of which a boot has left nothing, and what was cut.</summary>
+    public static void Sweep(string folder, string bootId)
+    {
+        if (!Directory.Exists(folder))
+            return;
+        foreach (var part in Directory.EnumerateFiles(folder, "*.part"))
+            File.Delete(part);
+        var journals = In(folder);
+        foreach (var file in Directory.EnumerateFiles(folder, "*.json"))
+            try
+            {
+                if (Guid.TryParseExact(Path.GetFileNameWithoutExtension(file), "N", out var id) && journals.Read(id)?.On(bootId).Entries.Count == 0)
+                    File.Delete(file);
+            }
+            catch (HostException)
+            {
+                // Its undo will say so.
+            }
+    }
 
     /// <summary>For a host that remembers nothing.</summary>
     public static SettingJournals InMemory()

@@ -198,7 +198,7 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
     /// <summary>Only free pages are given back: who uses the others would lose them from under it.</summary>
     private string Returnable(HugePagesSetting pages, JournalEntry entry)
     {
-        var used = (files.Number(entry.Path) ?? 0) - (files.Number(SettingWrites.FreeFile(pages)) ?? 0);
+        var used = files.Number(SettingWrites.FreeFile(pages)) is { } free ? (files.Number(entry.Path) ?? 0) - free : 0;
         return long.TryParse(entry.Before, out var before) && used > before ? $"{used}" : entry.Before;
     }
 
