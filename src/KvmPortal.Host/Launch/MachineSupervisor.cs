@@ -393,6 +393,5 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     }
 
     private static string? Text(QmpEvent happened, string member) =>
-        happened.Data.ValueKind == System.Text.Json.JsonValueKind.Object && happened.Data.TryGetProperty(member, out var value) && value.ValueKind == System.Text.Json.JsonValueKind.String
-            ? value.GetString() : null;
+        happened.Data.TryGetProperty(member, out var value) && value.ValueKind == System.Text.Json.JsonValueKind.String ? PeerText.Clean(value.GetString()!, 100) : null;
 }

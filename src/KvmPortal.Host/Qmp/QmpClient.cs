@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Text;
@@ -12,6 +13,7 @@ using Microsoft.Win32.SafeHandles;
 namespace KvmPortal.Host.Qmp;
 
 /// <summary>An event as QEMU sent it.</summary>
+/// <param name="Data">Always an object; empty where the peer sent none.</param>
 internal sealed record QmpEvent(string Name, JsonElement Data);
 
 /// <summary>
@@ -21,7 +23,12 @@ internal sealed record QmpEvent(string Name, JsonElement Data);
 internal sealed class QmpClient : IAsyncDisposable
 {
     public const int MostLineBytes = 8 * 1024 * 1024;
+    /// <summary>What is read of a peer in a second; one that floods is left to block on its socket, so that it takes nothing from others.</summary>
+    public const int MostMessagesPerSecond = 2000;
+    private const long MostBytesPerSecond = 32 << 20;
+    private const int MostErrorText = 1000;
     public static readonly TimeSpan GreetingTime = TimeSpan.FromSeconds(10);
+    private static readonly JsonElement Nothing = JsonElement.Parse("{}");
     private readonly Stream stream;
     private readonly Socket? socket;
     private readonly SemaphoreSlim sending = new(1, 1);
@@ -31,6 +38,9 @@ internal sealed class QmpClient : IAsyncDisposable
     private readonly PipeReader reader;
     private Task reading = Task.CompletedTask;
     private long lastId;
+    private int messages;
+    private long bytes;
+    private long second = Stopwatch.GetTimestamp();
 
     private QmpClient(Stream stream, Socket? socket)
     {
@@ -172,9 +182,12 @@ internal sealed class QmpClient : IAsyncDisposable
         try
         {
             while (await ReadLineAsync(ended.Token) is { } message)
+            {
                 Dispatch(message);
+                await PaceAsync();
+            }
         }
-        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or JsonException or InvalidDataException)
+        catch (Exception e) when (e is IOException or SocketException or ObjectDisposedException or OperationCanceledException or JsonException or InvalidDataException or InvalidOperationException)
         {
             // QEMU is gone (an ECONNRESET is an end like any other), or it talks rubbish: either way this conversation is over.
         }
@@ -189,12 +202,23 @@ internal sealed class QmpClient : IAsyncDisposable
         }
     }
 
+    private async Task PaceAsync()
+    {
+        messages++;
+        if (messages < MostMessagesPerSecond && bytes < MostBytesPerSecond)
+            return;
+        var passed = Stopwatch.GetElapsedTime(second);
+        if (passed < TimeSpan.FromSeconds(1))
+            await Task.Delay(TimeSpan.FromSeconds(1) - passed, ended.Token);
+        (messages, bytes, second) = (0, 0, Stopwatch.GetTimestamp());
+    }
+
     private void Dispatch(JsonElement message)
     {
         if (message.ValueKind != JsonValueKind.Object)
             throw new InvalidDataException("Not a QMP message.");
         if (message.TryGetProperty("event", out var name) && name.ValueKind == JsonValueKind.String)
-            events.Writer.TryWrite(new QmpEvent(name.GetString()!, message.TryGetProperty("data", out var data) ? data : default));
+            events.Writer.TryWrite(new QmpEvent(name.GetString()!, message.TryGetProperty("data", out var data) && data.ValueKind == JsonValueKind.Object ? data : Nothing));
         else if (message.TryGetProperty("id", out var id) && id.TryGetInt64(out var number) && waiting.TryGetValue(number, out var answer))
         {
             if (message.TryGetProperty("return", out var value))
@@ -208,7 +232,7 @@ internal sealed class QmpClient : IAsyncDisposable
     {
         var text = error.ValueKind == JsonValueKind.Object && error.TryGetProperty("desc", out var d) ? d.ToString() : "no reason given";
         var kind = error.ValueKind == JsonValueKind.Object && error.TryGetProperty("class", out var c) ? c.ToString() : "GenericError";
-        return new HostException(HostError.QmpFailed, $"QEMU refused: {text}") { QmpClass = kind };
+        return new HostException(HostError.QmpFailed, $"QEMU refused: {PeerText.Clean(text, MostErrorText)}") { QmpClass = PeerText.Clean(kind, 64) };
     }
 
     private async Task<JsonElement?> ReadLineAsync(CancellationToken ct)
@@ -220,6 +244,7 @@ internal sealed class QmpClient : IAsyncDisposable
             if (buffer.PositionOf((byte)'\n') is { } end)
             {
                 var message = Parse(buffer.Slice(0, end));
+                bytes += buffer.Slice(0, end).Length;
                 reader.AdvanceTo(buffer.GetPosition(1, end));
                 if (message is { } parsed)
                     return parsed;

@@ -26,11 +26,11 @@ internal static class QmpCommands
 
     public sealed record BalloonInfo(long Actual);
 
-    public sealed record MigrationInfo(string? Status, string? ErrorDesc);
+    public sealed record MigrationInfo(string? Status = null, string? ErrorDesc = null);
 
     public sealed record BlockDeviceStats(long RdBytes, long WrBytes, long RdOperations, long WrOperations);
 
-    public sealed record BlockStats(string? Qdev, BlockDeviceStats Stats);
+    public sealed record BlockStats(BlockDeviceStats Stats, string? Qdev = null);
 
     public static Task<StatusInfo> QueryStatusAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<StatusInfo>(qmp, "query-status", null, Quick, ct);
 
@@ -40,10 +40,10 @@ internal static class QmpCommands
 
     public static Task<IReadOnlyList<BlockStats>> QueryBlockStatsAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<BlockStats>>(qmp, "query-blockstats", null, Quick, ct);
 
-    public sealed record BlockNode(string? NodeName);
+    public sealed record BlockNode(string? NodeName = null);
 
     /// <param name="IoStatus">`ok`, `failed` or `nospace`.</param>
-    public sealed record BlockInfo(string? IoStatus, BlockNode? Inserted);
+    public sealed record BlockInfo(string? IoStatus = null, BlockNode? Inserted = null);
 
     public static Task<IReadOnlyList<BlockInfo>> QueryBlockAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<BlockInfo>>(qmp, "query-block", null, Quick, ct);
 
@@ -81,7 +81,9 @@ internal static class QmpCommands
 
     /// <summary>Hands a file to QEMU that it cannot reach by a path; it is then called `/dev/fdset/N`.</summary>
     public static async Task<string> AddFdAsync(this QmpClient qmp, SafeFileHandle handle, CancellationToken ct) =>
-        $"/dev/fdset/{(await qmp.ExecuteAsync("add-fd", new { Opaque = "medium" }, Quick, ct, handle)).GetProperty("fdset-id").GetInt64()}";
+        $"/dev/fdset/{(await AskAsync<AddFdInfo>(qmp, "add-fd", new { Opaque = "medium" }, Quick, ct, handle)).FdsetId}";
+
+    public sealed record AddFdInfo(long FdsetId);
 
     public static Task GetFdAsync(this QmpClient qmp, string name, SafeFileHandle handle, CancellationToken ct) => qmp.ExecuteAsync("getfd", new { Fdname = name }, Quick, ct, handle);
 
@@ -97,9 +99,9 @@ internal static class QmpCommands
 
     public static Task MigrateCancelAsync(this QmpClient qmp, CancellationToken ct) => qmp.ExecuteAsync("migrate_cancel", null, Quick, ct);
 
-    private static async Task<T> AskAsync<T>(QmpClient qmp, string command, object? arguments, TimeSpan timeout, CancellationToken ct)
+    private static async Task<T> AskAsync<T>(QmpClient qmp, string command, object? arguments, TimeSpan timeout, CancellationToken ct, SafeFileHandle? handle = null)
     {
-        var answer = await qmp.ExecuteAsync(command, arguments, timeout, ct);
+        var answer = await qmp.ExecuteAsync(command, arguments, timeout, ct, handle);
         try
         {
             return answer.Deserialize<T>(ReplyJson) ?? throw new JsonException("null");
@@ -111,7 +113,7 @@ internal static class QmpCommands
     }
 
     // Block statistics use snake case, everything else kebab case: names are matched by both.
-    private static readonly JsonSerializerOptions ReplyJson = new(Json) { PropertyNamingPolicy = new KebabOrSnake() };
+    private static readonly JsonSerializerOptions ReplyJson = new(Json) { PropertyNamingPolicy = new KebabOrSnake(), RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
 
     private sealed class KebabOrSnake : JsonNamingPolicy
     {

@@ -8,8 +8,6 @@ namespace KvmPortal.Host.Tests.Qmp;
 
 public sealed class QmpClientTests
 {
-    private const string Greeting = "{\"QMP\":{}}\r\n";
-
     private static CancellationToken Ct => TestContext.Current.CancellationToken;
 
     [Fact]
@@ -69,54 +67,5 @@ public sealed class QmpClientTests
         await pair.Far.WriteAsync(Encoding.ASCII.GetBytes(said), Ct);
         pair.Far.Socket.Shutdown(SocketShutdown.Send);
         Assert.Equal(HostError.QmpFailed, (await Assert.ThrowsAsync<HostException>(() => QmpClient.OpenAsync(pair.Near, null, Ct))).Error);
-    }
-
-    private sealed class Pair : IDisposable
-    {
-        public required NetworkStream Near { get; init; }
-        public required NetworkStream Far { get; init; }
-
-        public static async Task<Pair> MakeAsync()
-        {
-            using var folder = new ScratchFolder();
-            using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            listener.Bind(new UnixDomainSocketEndPoint(folder.In("s")));
-            listener.Listen();
-            var near = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            await near.ConnectAsync(new UnixDomainSocketEndPoint(folder.In("s")), Ct);
-            return new Pair { Near = new NetworkStream(near, true), Far = new NetworkStream(await listener.AcceptAsync(Ct), true) };
-        }
-
-        public void Dispose()
-        {
-            Near.Dispose();
-            Far.Dispose();
-        }
-    }
-
-    private sealed class Peer(Pair pair, QmpClient client) : IAsyncDisposable
-    {
-        public QmpClient Client => client;
-
-        public static async Task<Peer> OpenAsync()
-        {
-            var pair = await Pair.MakeAsync();
-            // The client's first command has the id 1; what comes early waits in the socket.
-            await pair.Far.WriteAsync(Encoding.ASCII.GetBytes(Greeting), Ct);
-            var opening = QmpClient.OpenAsync(pair.Near, null, Ct);
-            await pair.Far.ReadAtLeastAsync(new byte[4096], 10, cancellationToken: Ct);
-            await pair.Far.WriteAsync("{\"return\":{},\"id\":1}\n"u8.ToArray(), Ct);
-            return new Peer(pair, await opening);
-        }
-
-        public Task SayAsync(string text) => pair.Far.WriteAsync(Encoding.ASCII.GetBytes(text), Ct).AsTask();
-
-        public void Close() => pair.Far.Dispose();
-
-        public async ValueTask DisposeAsync()
-        {
-            await client.DisposeAsync();
-            pair.Dispose();
-        }
     }
 }

@@ -27,57 +27,52 @@ internal static class CpuReader
     private static List<LogicalCpu> Threads(HostTree tree, CpuSet present, CpuSet online, IReadOnlyList<NumaNode> nodes)
     {
         var kinds = Kinds(tree, present);
-        var done = new Dictionary<int, (CpuSet Core, CpuSet Cluster, CpuSet L2, CpuSet L3)>();
-        var cpus = new List<LogicalCpu>(present.Count);
-        foreach (var id in present)
+        var core = Sharing.Agreed(present, online, id => tree.Cpus($"{Root}/cpu{id}/topology/core_cpus_list", $"{Root}/cpu{id}/topology/core_cpus") ?? tree.Cpus($"{Root}/cpu{id}/topology/thread_siblings_list", $"{Root}/cpu{id}/topology/thread_siblings"), alone: true);
+        // Threads of one core share all of it: the first that can tell is asked.
+        var told = core.Values.Distinct().ToDictionary(c => c.First, c => c.Select(id => Shared(tree, $"{Root}/cpu{id}")).FirstOrDefault(s => s != default));
+        var cluster = Sharing.Agreed(present, online, id => told.TryGetValue(id, out var s) ? s.Cluster : null, alone: false);
+        var l2 = Sharing.Agreed(present, online, id => told.TryGetValue(id, out var s) ? s.L2 : null, alone: false);
+        var l3 = Sharing.Agreed(present, online, id => told.TryGetValue(id, out var s) ? s.L3 : null, alone: false);
+        var nodeOf = new Dictionary<int, int>();
+        foreach (var node in nodes)
+            foreach (var id in node.Cpus)
+                nodeOf.TryAdd(id, node.Id);
+        return [.. present.Select(id =>
         {
             var folder = $"{Root}/cpu{id}";
-            if (!done.TryGetValue(id, out var shared))
-            {
-                var core = Own(tree.Cpus($"{folder}/topology/core_cpus_list", $"{folder}/topology/core_cpus") ?? tree.Cpus($"{folder}/topology/thread_siblings_list", $"{folder}/topology/thread_siblings"), id, online) ?? CpuSet.Of(id);
-                var cluster = Own(tree.Cpus($"{folder}/topology/cluster_cpus_list", $"{folder}/topology/cluster_cpus"), id, online) ?? default;
-                var (l2, l3) = Caches(tree, folder, id, online);
-                shared = (core, cluster.Count > core.Count ? cluster : default, l2, l3);
-                // Threads of one core share all of it: they need not be asked.
-                foreach (var sibling in core)
-                    done.TryAdd(sibling, shared);
-            }
-
-            cpus.Add(new LogicalCpu(id, online.Contains(id), tree.Int($"{folder}/topology/physical_package_id"), tree.Int($"{folder}/topology/die_id") is { } die and >= 0 ? die : null,
-                shared.Core, shared.Cluster, shared.L2, shared.L3, nodes.FirstOrDefault(n => n.Cpus.Contains(id))?.Id ?? -1, kinds.GetValueOrDefault(id),
+            return new LogicalCpu(id, online.Contains(id), tree.Int($"{folder}/topology/physical_package_id") is { } package and >= 0 ? package : null, tree.Int($"{folder}/topology/die_id") is { } die and >= 0 ? die : null,
+                core[id], cluster[id].Count > core[id].Count ? cluster[id] : default, l2[id], l3[id], nodeOf.GetValueOrDefault(id, -1), kinds.GetValueOrDefault(id),
                 tree.Number($"{folder}/cpufreq/cpuinfo_max_freq") is { } khz and > 0 and < 100_000_000 ? (int)(khz / 1000) : null, tree.Text($"{folder}/cpufreq/scaling_governor", 64))
             {
                 ResumeLatencyMicroseconds = Latency(tree.Text($"{folder}/power/pm_qos_resume_latency_us", 32)),
-            });
-        }
-
-        return cpus;
+            };
+        })];
     }
 
-    private static CpuSet? Own(CpuSet? told, int id, CpuSet online) => told is { } set && set.Contains(id) ? (set & online) | CpuSet.Of(id) : null;
+    private static (CpuSet? Cluster, CpuSet? L2, CpuSet? L3) Shared(HostTree tree, string folder)
+    {
+        var (l2, l3) = Caches(tree, folder);
+        return (tree.Cpus($"{folder}/topology/cluster_cpus_list", $"{folder}/topology/cluster_cpus"), l2, l3);
+    }
 
     // "n/a" is the kernel's word for "no latency at all is allowed".
     private static int? Latency(string? text) => text is null ? null : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var us) ? us : 0;
 
     /// <summary>Indexes are in no order: each says its level and type.</summary>
-    private static (CpuSet L2, CpuSet L3) Caches(HostTree tree, string folder, int id, CpuSet online)
+    private static (CpuSet? L2, CpuSet? L3) Caches(HostTree tree, string folder)
     {
-        CpuSet l2 = default, l3 = default;
+        CpuSet? l2 = null, l3 = null;
         foreach (var index in tree.Numbered($"{folder}/cache", "index").Take(16))
         {
             var cache = $"{folder}/cache/index{index}";
-            if (tree.Int($"{cache}/level") is not (2 or 3) || tree.Text($"{cache}/type", 32) == "Instruction")
+            var level = tree.Int($"{cache}/level");
+            if (level is not (2 or 3) || tree.Text($"{cache}/type", 32) == "Instruction")
                 continue;
-            var shared = Own(tree.Cpus($"{cache}/shared_cpu_list", $"{cache}/shared_cpu_map"), id, online) ?? default;
-            switch (tree.Int($"{cache}/level"))
-            {
-                case 2:
-                    l2 = shared;
-                    break;
-                case 3:
-                    l3 = shared;
-                    break;
-            }
+            var shared = tree.Cpus($"{cache}/shared_cpu_list", $"{cache}/shared_cpu_map");
+            if (level == 2)
+                l2 = shared;
+            else
+                l3 = shared;
         }
 
         return (l2, l3);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using System.Text;
 using KvmPortal.Host.Contract;
 using Microsoft.Win32.SafeHandles;
@@ -11,12 +12,14 @@ namespace KvmPortal.Host.Linux.Inventory;
 /// The kernel's files below a root: this host's, or a tree captured elsewhere. Everything may be missing, endless or a loop. Links are followed by hand below the root, so
 /// that no captured tree leads out of it. Paths are absolute as the host sees them.
 /// </summary>
-internal sealed class HostTree(string root)
+internal sealed partial class HostTree(string root)
 {
     /// <summary>The most that is read of one file.</summary>
     private const int MaxBytes = 1 << 20;
     private const int MaxEntries = 20_000;
     private const int MaxLinks = 40;
+    private const int Block = 16 * 1024;
+    private const int NonBlocking = 0x800, NoTerminal = 0x100, CloseOnExec = 0x80000;
     private readonly string root = root.TrimEnd('/');
     private readonly ConcurrentDictionary<string, string?> folders = new(StringComparer.Ordinal);
 
@@ -62,33 +65,25 @@ internal sealed class HostTree(string root)
     {
         if (Real(path) is not { } real)
             return null;
-        var block = ArrayPool<byte>.Shared.Rent(4096);
+        using var file = Open(real, NonBlocking | NoTerminal | CloseOnExec);
+        if (file.IsInvalid)
+            return null;
+        var block = ArrayPool<byte>.Shared.Rent(Block);
         try
         {
-            using var file = File.OpenHandle(real, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            var read = Fill(file, block, 0, most);
-            if (read < 4096 || read >= most)
-            {
-                Seen?.Invoke(path);
-                return block.AsSpan(0, Math.Min(read, most)).ToArray();
-            }
-
             // Kernel files have no length: they are read until nothing more comes.
+            var read = Read(file, block, Math.Min(Block, most));
+            if (read < 0)
+                return null;
             using var all = new MemoryStream();
-            long at = 0;
-            while (read > 0 && all.Length < most)
+            while (read > 0)
             {
-                all.Write(block, 0, (int)Math.Min(read, most - all.Length));
-                at += read;
-                read = Fill(file, block, at, most);
+                all.Write(block, 0, (int)read);
+                read = Read(file, block, (nint)Math.Min(Block, most - all.Length));
             }
 
             Seen?.Invoke(path);
             return all.ToArray();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException or ArgumentException)
-        {
-            return null;
         }
         finally
         {
@@ -96,28 +91,17 @@ internal sealed class HostTree(string root)
         }
     }
 
-    private static int Fill(SafeFileHandle file, byte[] block, long at, int most)
-    {
-        var filled = 0;
-        while (filled < 4096 && filled < most)
-        {
-            var read = RandomAccess.Read(file, block.AsSpan(filled, 4096 - filled), at + filled);
-            if (read == 0)
-                break;
-            filled += read;
-        }
-
-        return filled;
-    }
-
     /// <summary>Names in a folder, sorted; none where it is missing.</summary>
     public IReadOnlyList<string> Names(string path)
     {
         if (Real(path) is not { } real)
             return [];
+        // A folder that is not there is the usual case, and an exception is dear.
+        if (!Directory.Exists(real))
+            return [];
         try
         {
-            var names = new DirectoryInfo(real).EnumerateFileSystemInfos().Take(MaxEntries).Select(e => e.Name).ToList();
+            var names = Directory.EnumerateFileSystemEntries(real).Take(MaxEntries).Select(e => Path.GetFileName(e)).ToList();
             names.Sort(StringComparer.Ordinal);
             Seen?.Invoke(path);
             return names;
@@ -164,12 +148,18 @@ internal sealed class HostTree(string root)
     private string? Folder(string path) => path.Length <= 1 ? root : folders.GetOrAdd(path, p => Folder(Parent(p)) is { } above ? Follow(above, Name(p)) : null);
 
     /// <summary>An entry of a real folder, links followed below the root.</summary>
-    private string? Follow(string folder, string name, int links = 0)
+    private string? Follow(string folder, string name)
+    {
+        var links = 0;
+        return Follow(folder, name, ref links);
+    }
+
+    private string? Follow(string folder, string name, ref int links)
     {
         var here = $"{folder}/{name}";
         if (Target(here) is not { } target)
             return here;
-        if (links >= MaxLinks)
+        if (++links > MaxLinks)
             return null;
         var at = target.StartsWith('/') ? root : folder;
         foreach (var part in target.Split('/', StringSplitOptions.RemoveEmptyEntries))
@@ -178,7 +168,7 @@ internal sealed class HostTree(string root)
                 continue;
             if (part == "..")
                 at = at.Length > root.Length ? at[..at.LastIndexOf('/')] : root;
-            else if (Follow(at, part, links + 1) is { } next)
+            else if (Follow(at, part, ref links) is { } next)
                 at = next;
             else
                 return null;
@@ -202,4 +192,11 @@ internal sealed class HostTree(string root)
     private static string Parent(string path) => path.LastIndexOf('/') is > 0 and var at ? path[..at] : "/";
 
     private static string Name(string path) => path[(path.LastIndexOf('/') + 1)..];
+
+    // Not File.Open: most files that are asked for are not there, a captured tree may hold a pipe without a writer, and the kernel's files have no length.
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial SafeFileHandle Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
+    private static partial nint Read(SafeFileHandle file, byte[] buffer, nint count);
 }

@@ -14,6 +14,7 @@ internal static class InventoryReader
         var rest = Task.Run(() => (Nics: NicReader.Read(tree), Blocks: BlockReader.Read(tree), Memory: MemoryReader.Read(tree), Kvm: KvmReader.Read(tree)));
         var nodes = NumaReader.Read(tree);
         var (cpu, cpus) = CpuReader.Read(tree, nodes);
+        nodes = [.. nodes.Select(n => n with { Cpus = n.Cpus & cpu.Online })];
         var groups = PciReader.Groups(tree, Ended(pci));
         var (nics, blocks, memory, kvm) = Ended(rest);
         return new HostInventory

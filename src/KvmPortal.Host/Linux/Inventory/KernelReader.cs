@@ -16,7 +16,7 @@ internal static partial class KernelReader
         return new KernelInventory
         {
             Version = tree.Text("/proc/sys/kernel/osrelease", 256) ?? (tree.Text("/proc/version", 1024)?.Split(' ') is [_, _, var release, ..] ? release : null),
-            CommandLine = tree.Text("/proc/cmdline", 16 * 1024) is { } line ? Secret().Replace(line, "$1=…") : null,
+            CommandLine = tree.Text("/proc/cmdline", 16 * 1024) is { } line ? Clean(line) : null,
             TransparentHugePages = tree.Choice("/sys/kernel/mm/transparent_hugepage/enabled"),
             TransparentHugePageDefrag = tree.Choice("/sys/kernel/mm/transparent_hugepage/defrag"),
             Ksm = tree.Int("/sys/kernel/mm/ksm/run"),
@@ -77,7 +77,12 @@ internal static partial class KernelReader
         return tree.Text($"/sys/block/{block}/dm/uuid", 256)?.StartsWith("CRYPT-", StringComparison.Ordinal) == true;
     }
 
-    // Secrets and addresses have no place in a report that is sent around.
+    /// <summary>A command line without what has no place in a report that is sent around: secrets, addresses, identities of file systems.</summary>
+    public static string Clean(string commandLine) => Identity().Replace(Secret().Replace(commandLine, "$1=…"), "…");
+
+    [GeneratedRegex(@"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b", RegexOptions.CultureInvariant)]
+    private static partial Regex Identity();
+
     [GeneratedRegex(@"\b([\w.-]*(?:pass|secret|token|key|ip|nfsroot|iscsi)[\w.-]*)=\S+", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex Secret();
 }

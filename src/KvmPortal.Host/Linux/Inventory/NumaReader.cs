@@ -15,7 +15,18 @@ internal static class NumaReader
             return [Only(tree)];
         // A distance file has one column for each online node, in ascending order.
         var online = tree.Cpus($"{Root}/online") is { IsEmpty: false } told ? told.ToList() : folders;
-        return [.. folders.Select(id => Node(tree, id, online))];
+        var there = tree.Cpus("/sys/devices/system/cpu/online") is { IsEmpty: false } cpus ? cpus : (CpuSet?)null;
+        var nodes = new List<NumaNode>();
+        var taken = CpuSet.Empty;
+        foreach (var node in folders.Select(id => Node(tree, id, online)))
+        {
+            // POWER also lists CPUs that are not there; broken firmware has put one CPU into two nodes.
+            var own = (there is { } set ? node.Cpus & set : node.Cpus) - taken;
+            taken |= own;
+            nodes.Add(node with { Cpus = own });
+        }
+
+        return nodes;
     }
 
     private static NumaNode Node(HostTree tree, int id, List<int> online)
@@ -36,7 +47,7 @@ internal static class NumaReader
                 free = f / 1024;
         }
 
-        return new NumaNode(id, tree.Cpus($"{folder}/cpulist", $"{folder}/cpumap") ?? default, total, free, distances, Pools(tree, $"{folder}/hugepages"));
+        return new NumaNode(id, tree.Cpus($"{folder}/cpulist", $"{folder}/cpumap") ?? CpuSet.Of(tree.Numbered(folder, "cpu").Where(c => c < CpuSet.MaxCpus)), total, free, distances, Pools(tree, $"{folder}/hugepages"));
     }
 
     /// <summary>A kernel without NUMA: one node with everything.</summary>
