@@ -43,6 +43,7 @@ public static partial class Say
     public static Sentence NameCpus => Make("Name at least one CPU, such as 2-5,8.");
     public static Sentence ValueOf(string name, string range) => Make($"{name} takes {range}.");
     public static Sentence SettingsFromTo(int least, int most) => Make($"Give {least} to {most} settings.");
+    public static Sentence SettingMissing => Make("Give a setting here.");
     public static Sentence NoSuchPreparation(string key) => Make($"There is no preparation \"{key}\".");
     public static Sentence UndoneAlready => Make("It is undone already.");
     public static Sentence StillBeingPrepared => Make("Its job has not ended yet.");

@@ -36,7 +36,7 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         (_options, _time) = (options, time);
         _store = new(options, time);
         _fleet = new(time, options.Machines, _stopping.Token);
-        _settings = new(BootId);
+        _settings = new(BootId, SimulatedInventory.Make());
         _steps = new(_fleet, _store, (_holds, _settings.Steps), options, time);
     }
 

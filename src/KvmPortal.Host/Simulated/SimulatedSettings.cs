@@ -11,26 +11,29 @@ namespace KvmPortal.Host.Simulated;
 /// </summary>
 internal sealed class SimulatedSettings
 {
-    private const int Threads = 32;
     private const int MostGiantPages = 32;
+    private const int GiantKiB = 1 << 20;
+    private readonly string fixedIrq;
     private readonly ConcurrentDictionary<string, string> files = new(StringComparer.Ordinal);
 
-    public SimulatedSettings(string bootId)
+    public SimulatedSettings(string bootId, HostInventory host)
     {
-        files["/sys/devices/system/cpu/online"] = $"0-{Threads - 1}";
-        for (var cpu = 0; cpu < Threads; cpu++)
+        files["/sys/devices/system/cpu/online"] = host.Cpu.Online.ToString();
+        foreach (var cpu in host.Cpus)
         {
-            files[$"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"] = "performance";
-            files[$"/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_available_governors"] = "performance powersave schedutil";
-            files[$"/sys/devices/system/cpu/cpu{cpu}/power/pm_qos_resume_latency_us"] = "0";
+            files[$"/sys/devices/system/cpu/cpu{cpu.Id}/cpufreq/scaling_governor"] = cpu.Governor ?? "performance";
+            files[$"/sys/devices/system/cpu/cpu{cpu.Id}/cpufreq/scaling_available_governors"] = "performance powersave schedutil";
+            files[$"/sys/devices/system/cpu/cpu{cpu.Id}/power/pm_qos_resume_latency_us"] = "0";
         }
 
-        foreach (var (folder, nodes) in ((string, int)[])[("/sys/devices/system/node/node0/hugepages", 1), ("/sys/devices/system/node/node1/hugepages", 1), ("/sys/kernel/mm/hugepages", 2)])
-            foreach (var (size, pages) in ((int, int)[])[(2048, 0), (1 << 20, 16)])
-                foreach (var name in (string[])["nr_hugepages", "free_hugepages"])
-                    files[$"{folder}/hugepages-{size}kB/{name}"] = Text(pages * nodes);
-        for (var irq = 0; irq < Threads; irq++)
-            files[$"/proc/irq/{64 + irq}/smp_affinity_list"] = Text(irq);
+        foreach (var pool in host.NumaNodes.SelectMany(n => n.HugePages.Select(p => (Folder: $"/sys/devices/system/node/node{n.Id}", p.SizeKiB, p.Total)))
+            .Concat(host.NumaNodes.SelectMany(n => n.HugePages).GroupBy(p => p.SizeKiB).Select(g => (Folder: "/sys/kernel/mm", SizeKiB: g.Key, Total: g.Sum(p => p.Total)))))
+            foreach (var name in (string[])["nr_hugepages", "free_hugepages"])
+                files[$"{pool.Folder}/hugepages/hugepages-{pool.SizeKiB}kB/{name}"] = Text(pool.Total);
+        foreach (var irq in host.Irqs)
+            files[$"/proc/irq/{irq.Number}/smp_affinity_list"] = irq.Affinity.ToString();
+        // As the queues of an NVMe disk: placed by the kernel itself.
+        fixedIrq = host.Irqs.Count > 0 ? $"/proc/irq/{host.Irqs[^1].Number}/smp_affinity_list" : "";
         foreach (var (path, text) in ((string, string)[])[
             ("/sys/kernel/mm/transparent_hugepage/enabled", "madvise"), ("/sys/kernel/mm/ksm/run", "0"), ("/proc/sys/kernel/numa_balancing", "1"), ("/etc/default/irqbalance", "# irqbalance"),
             ("/sys/module/kvm/parameters/halt_poll_ns", "200000"), ("/sys/module/kvm/parameters/nx_huge_pages", "N"), ("/sys/module/kvm/parameters/ignore_msrs", "N"),
@@ -71,13 +74,12 @@ internal sealed class SimulatedSettings
     {
         if (!files.ContainsKey(path))
             throw new FileNotFoundException(path);
-        // As nvme0q5: placed by the kernel itself.
-        if (path == "/proc/irq/69/smp_affinity_list")
+        if (path == fixedIrq)
             throw new IOException("Input/output error", 5);
         if (path.EndsWith("/nr_hugepages", StringComparison.Ordinal))
         {
             var asked = long.Parse(text, CultureInfo.InvariantCulture);
-            text = Text(path.Contains("hugepages-1048576kB", StringComparison.Ordinal) ? Math.Min(asked, MostGiantPages) : asked);
+            text = Text(path.Contains($"hugepages-{GiantKiB}kB", StringComparison.Ordinal) ? Math.Min(asked, MostGiantPages) : asked);
             files[path.Replace("/nr_", "/free_", StringComparison.Ordinal)] = text;
         }
 

@@ -35,7 +35,7 @@ public static partial class BootParameters
     }
 
     /// <summary>Whether it may stand in a boot loader's file: nothing that a shell would read as anything else.</summary>
-    public static bool IsParameter(string text) => text.Length <= Longest && Parameter().IsMatch(text);
+    public static bool IsParameter(string? text) => text?.Length <= Longest && Parameter().IsMatch(text);
 
     private static List<string> Texts(IEnumerable<Unit> units) => [.. units.Select(u => u.Text)];
 

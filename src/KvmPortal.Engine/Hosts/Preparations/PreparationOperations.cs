@@ -153,6 +153,8 @@ public sealed class PreparationOperations
     {
         if (settings.Count is 0 or > SettingRules.MostSettings)
             throw PortalException.Invalid([new Problem("/settings", "out-of-range", Say.SettingsFromTo(1, SettingRules.MostSettings))]);
+        if (settings.Index().Where(s => s.Item is null).Select(s => new Problem($"/settings/{s.Index}", "required", Say.SettingMissing)).ToList() is { Count: > 0 } missing)
+            throw PortalException.Invalid(missing);
         return new PrepareHostIntent(HostOperations.LocalHostId, [.. settings.Select(s => new WantedPreparation(PreparationId.New(time), s))], persistent);
     }
 
