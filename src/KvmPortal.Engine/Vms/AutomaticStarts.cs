@@ -26,7 +26,12 @@ internal sealed class AutomaticStarts(VmOperations vms, HostLink link, HostBoot 
         {
             await link.Ready.WaitAsync(stoppingToken);
             if (await boot.Rebooted)
+            {
+                // Huge pages and the rest first: a machine that counts on them would not start, or start slow.
+                await boot.Prepared.Task.WaitAsync(stoppingToken);
                 await StartWithHostAsync(stoppingToken);
+            }
+
             await foreach (var ended in link.Ended.ReadAllAsync(stoppingToken))
                 await EndedAsync(ended, stoppingToken);
         }
