@@ -29,9 +29,12 @@ internal sealed partial class HostTree(string root)
     public bool IsThisHost => root.Length == 0;
 
     /// <summary>A file's text without the line end; null where it is missing or cannot be read.</summary>
-    public string? Text(string path, int most = MaxBytes) => Bytes(path, most) is { } bytes ? Encoding.UTF8.GetString(bytes).TrimEnd() : null;
+    public string? Text(string path, int most = MaxBytes) => Bytes(path, most) is { } bytes ? Words(bytes).TrimEnd() : null;
 
-    public string[] Lines(string path, int most = 16 * MaxBytes) => Bytes(path, most) is { } bytes ? Encoding.UTF8.GetString(bytes).Split('\n') : [];
+    public string[] Lines(string path, int most = 16 * MaxBytes) => Bytes(path, most) is { } bytes ? Words(bytes).Split('\n') : [];
+
+    // Some kernels fill the page of an attribute with zeros, and captures keep them.
+    private static string Words(byte[] bytes) => Encoding.UTF8.GetString(bytes.AsSpan(0, bytes.AsSpan().IndexOf((byte)0) is >= 0 and var end ? end : bytes.Length));
 
     /// <summary>A file's whole number; null for anything else.</summary>
     public long? Number(string path) => long.TryParse(Text(path, 64), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null;

@@ -83,6 +83,6 @@ internal static partial class KernelReader
     [GeneratedRegex(@"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b|\b(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}\b", RegexOptions.CultureInvariant)]
     private static partial Regex Identity();
 
-    [GeneratedRegex(@"\b([\w.-]*(?:pass|secret|token|key|ip|nfsroot|iscsi)[\w.-]*)=\S+", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"(?<![\w.-])([\w.-]*(?:passw|passphrase|secret|token|credential|hostname)[\w.-]*|rd\.luks\.key|ip|ifname|nfsroot|nfsaddrs|netroot|BOOTIF|[\w.-]*iscsi[\w.-]*|[\w.-]*nameserver)=\S+", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex Secret();
 }
