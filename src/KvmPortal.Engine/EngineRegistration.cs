@@ -3,6 +3,7 @@ using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
@@ -37,6 +38,7 @@ public static class EngineRegistration
         services.AddSingleton<LiveStreams>();
         services.AddEvents();
         services.AddHosts();
+        services.AddPreparations();
         services.AddJobs();
         services.AddVms();
         if (options.Simulated is not null)
@@ -66,6 +68,17 @@ public static class EngineRegistration
         services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>()));
         services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
+    }
+
+    private static void AddPreparations(this IServiceCollection services)
+    {
+        services.AddSingleton<PreparationReader>();
+        services.AddSingleton(sp => new PreparationOperations(sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<PortalEvents>(),
+            sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new BootParameterOperations(sp.GetRequiredService<HostReadiness>(), sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<PortalEvents>(),
+            sp.GetRequiredService<TimeProvider>()));
+        services.AddHostedService(sp => new PreparesAfterBoot(sp.GetRequiredService<PreparationOperations>(), sp.GetRequiredService<BootParameterOperations>(), sp.GetRequiredService<JobOperations>(),
+            (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<HostBoot>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<ILogger<PreparesAfterBoot>>()));
     }
 
     private static void AddJobs(this IServiceCollection services)

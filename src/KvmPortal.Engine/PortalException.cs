@@ -79,6 +79,7 @@ public sealed class PortalException : Exception
         "token" => Say.NoSuchToken(key),
         "user" => Say.NoSuchUser(key),
         "host" => Say.NoSuchHost(key),
+        "preparation" => Say.NoSuchPreparation(key),
         _ => Say.NoSuchThing(noun, key),
     });
 }

@@ -24,6 +24,9 @@ public sealed record HostOptions
     /// <summary>Measures of confinement (<see cref="Contract.Measures"/>) without which no machine starts.</summary>
     public IReadOnlyList<string> RequiredMeasures { get; init; } = [Contract.Measures.NoNewPrivileges, Contract.Measures.Seccomp];
 
+    /// <summary>Where the kernel's files are that host settings and the inventory are about; tests give a tree of their own.</summary>
+    internal string KernelRoot { get; init; } = "/";
+
     /// <summary>Largest image that may be uploaded or registered, GiB.</summary>
     public int MaxImageGiB { get; init; } = 256;
 }

@@ -4,6 +4,7 @@ using KvmPortal.Host.Images;
 using KvmPortal.Host.Launch;
 using KvmPortal.Host.Linux;
 using KvmPortal.Host.Linux.Inventory;
+using KvmPortal.Host.Linux.Settings;
 using KvmPortal.Host.Metrics;
 using KvmPortal.Host.Qemu;
 using KvmPortal.Host.Qmp;
@@ -26,6 +27,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly MachineSteps steps;
     private readonly ImageStore images;
     private readonly DiskFiles disks;
+    private readonly SettingSteps settings;
     private readonly Lazy<Task> found;
     private CpuFacts? cpu;
 
@@ -40,6 +42,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId);
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
+        settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
+            options.KernelRoot == "/" && SystemdUnits.Available ? ct => SystemdUnits.TryRestartAsync("irqbalance.service", ct) : null);
         found = new Lazy<Task>(FindAsync);
     }
 
@@ -65,6 +69,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             RegisterImage e => images.RegisterAsync(e, cancellationToken),
             DeleteImageFile e => Once(() => images.Delete(e.ImageId, e.Path)),
             PrepareMachine e => PrepareAsync(e, cancellationToken),
+            ApplyHostSetting e => settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken),
+            RestoreHostSetting e => settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken),
             MachineStep e => steps.ApplyAsync(e, cancellationToken),
             _ => throw new InvalidOperationException($"No step {step.Kind}."),
         };
@@ -83,6 +89,16 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
                 break;
             case RegisterImage e:
                 images.Discard(e.ImageId);
+                break;
+            case ApplyHostSetting e:
+                await foreach (var report in settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken))
+                    if (report is StepLog)
+                        yield return report;
+                break;
+            case RestoreHostSetting e:
+                await foreach (var report in settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken))
+                    if (report is StepLog)
+                        yield return report;
                 break;
             case MachineStep e:
                 await steps.UndoAsync(e, cancellationToken);
@@ -159,7 +175,11 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.Run(() => ReadInventory("/"), cancellationToken);
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.Run(() => ReadInventory(options.KernelRoot), cancellationToken);
+
+    /// <inheritdoc/>
+    public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) =>
+        Task.Run(() => settings.Look(setting, preparationId), cancellationToken);
 
     /// <summary>The inventory of a tree of kernel files that was captured, on this host or another; `/` is this host.</summary>
     public static HostInventory ReadInventory(string root) => InventoryReader.Read(new HostTree(root));
@@ -177,12 +197,15 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => machines.DisposeAsync();
 
+    private string JournalFolder => Path.Combine(options.DataRoot, "host", "settings");
+
     private async Task FindAsync()
     {
         const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         foreach (var folder in (string[])[folders.Run, folders.State, folders.Disks, folders.Images])
             Directory.CreateDirectory(folder, mine);
         await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile);
+        SettingJournals.Sweep(JournalFolder, facts.BootId);
         disks.Sweep();
         images.Sweep();
         await machines.FindAsync(facts.BootId, CancellationToken.None);

@@ -56,6 +56,17 @@ public readonly record struct DiskId(Guid Value) : ITypedId<DiskId>, IParsable<D
     public static bool TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, out DiskId result) => TypedId.TryParse(s, out result);
 }
 
+/// <summary>Id of something that a host was set to.</summary>
+[JsonConverter(typeof(TypedIdJson<PreparationId>))]
+public readonly record struct PreparationId(Guid Value) : ITypedId<PreparationId>, IParsable<PreparationId>
+{
+    public static PreparationId From(Guid value) => new(value);
+    public static PreparationId New(TimeProvider time) => new(Guid.CreateVersion7(time.GetUtcNow()));
+    public override string ToString() => Value.ToString("D");
+    public static PreparationId Parse(string s, IFormatProvider? provider) => new(Guid.Parse(s, provider));
+    public static bool TryParse([NotNullWhen(true)] string? s, IFormatProvider? provider, out PreparationId result) => TypedId.TryParse(s, out result);
+}
+
 /// <summary>Id of a user account.</summary>
 [JsonConverter(typeof(TypedIdJson<UserId>))]
 public readonly record struct UserId(Guid Value) : ITypedId<UserId>, IParsable<UserId>

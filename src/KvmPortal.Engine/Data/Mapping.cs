@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
@@ -43,6 +44,17 @@ internal sealed class HostMapping : IEntityTypeConfiguration<MachineUid>, IEntit
     }
 
     public void Configure(EntityTypeBuilder<PortalFact> entity) => entity.ToTable("PortalFacts").HasKey(f => f.Key);
+}
+
+internal sealed class PreparationMapping : IEntityTypeConfiguration<HostPreparation>
+{
+    public void Configure(EntityTypeBuilder<HostPreparation> entity)
+    {
+        entity.ToTable("HostPreparations").HasKey(p => p.Id);
+        entity.HasIndex(p => new { p.HostId, p.State });
+        entity.Property(p => p.Setting).HasConversion(JsonColumn.Converter<HostSetting>());
+        entity.Property(p => p.Values).HasConversion(JsonColumn.Converter<List<SettingValue>>());
+    }
 }
 
 internal sealed class ImageMapping : IEntityTypeConfiguration<Image>

@@ -2,6 +2,7 @@ using System.Text.Json;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
@@ -26,6 +27,7 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
     internal DbSet<HostRollup> HostRollups => Set<HostRollup>();
     internal DbSet<AccessToken> AccessTokens => Set<AccessToken>();
     internal DbSet<MachineUid> MachineUids => Set<MachineUid>();
+    internal DbSet<HostPreparation> HostPreparations => Set<HostPreparation>();
     internal DbSet<PortalFact> PortalFacts => Set<PortalFact>();
     internal DbSet<IdempotencyKey> IdempotencyKeys => Set<IdempotencyKey>();
 
@@ -35,6 +37,7 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
         builder.Properties<JobId>().HaveConversion<IdConverter<JobId>>();
         builder.Properties<ImageId>().HaveConversion<IdConverter<ImageId>>();
         builder.Properties<DiskId>().HaveConversion<IdConverter<DiskId>>();
+        builder.Properties<PreparationId>().HaveConversion<IdConverter<PreparationId>>();
         builder.Properties<UserId>().HaveConversion<IdConverter<UserId>>();
         builder.Properties<TokenId>().HaveConversion<IdConverter<TokenId>>();
         builder.Properties<Enum>().HaveConversion<string>();

@@ -20,6 +20,9 @@ internal sealed class HostBoot(PortalStore store, IMachineHost host, EngineOptio
     /// <summary>Whether the host was booted since the portal ran last; completes once the host has been asked.</summary>
     public Task<bool> Rebooted => rebooted.Task;
 
+    /// <summary>Completes when the host is set up again as it was before the boot, or that has failed: machines that start by themselves wait for it.</summary>
+    public TaskCompletionSource Prepared { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     /// <summary>Asks the host and writes down its answer; the first answer of this process is the one that counts.</summary>
     public async Task<bool> NoteAsync(CancellationToken ct)
     {

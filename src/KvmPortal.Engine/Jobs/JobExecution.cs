@@ -139,8 +139,8 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             Mark(i, done.Changed || i == cut ? StepState.Done : StepState.Skipped);
             if (!done.Changed)
                 Log(Say.SoAlready);
-            if (done.Image is not null || done.Confinement is not null)
-                owed.Add((null, db => PortalSteps.KeepAsync(db, job, done, stopping)));
+            if (done.Image is not null || done.Confinement is not null || done.Setting is not null)
+                owed.Add((null, db => PortalSteps.KeepAsync(db, job, done, time.GetUtcNow(), stopping)));
         }
 
         // What the proof below waits for may depend on them.

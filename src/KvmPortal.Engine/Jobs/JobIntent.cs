@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Jobs;
 
@@ -14,6 +15,8 @@ namespace KvmPortal.Engine.Jobs;
 [JsonDerivedType(typeof(DeleteImageIntent), "delete-image")]
 [JsonDerivedType(typeof(ProveAcceleratorIntent), "prove-accelerator")]
 [JsonDerivedType(typeof(BulkVmsIntent), "bulk-vms")]
+[JsonDerivedType(typeof(PrepareHostIntent), "prepare-host")]
+[JsonDerivedType(typeof(RestoreHostIntent), "restore-host")]
 public abstract record JobIntent;
 
 /// <summary>Make the disks of a new VM, and start it when asked.</summary>
@@ -34,6 +37,16 @@ public sealed record DeleteImageIntent(ImageId ImageId) : JobIntent;
 
 /// <summary>Try again whether KVM can run a guest.</summary>
 public sealed record ProveAcceleratorIntent : JobIntent;
+
+/// <summary>Set a host up.</summary>
+/// <param name="Persistent">Again after each boot of the host.</param>
+/// <param name="Again">They are recorded already and a boot has undone them.</param>
+public sealed record PrepareHostIntent(Guid HostId, IReadOnlyList<WantedPreparation> Wanted, bool Persistent, bool Again = false) : JobIntent;
+
+public sealed record WantedPreparation(PreparationId Id, HostSetting Setting);
+
+/// <summary>Give back what a preparation has changed.</summary>
+public sealed record RestoreHostIntent(PreparationId PreparationId) : JobIntent;
 
 /// <summary>One action on many VMs; its plan has a <see cref="Plans.RunChild"/> for each.</summary>
 /// <param name="Parallel">Children that may be under way at once.</param>

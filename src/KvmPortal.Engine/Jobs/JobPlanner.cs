@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -8,7 +9,7 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Jobs;
 
 /// <summary>From an intent to the plan that holds now: reads the inputs, calls the pure planner.</summary>
-internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost host, HostLink link)
+internal sealed class JobPlanner(VmReader vms, ImageReader images, PreparationReader preparations, IMachineHost host, HostLink link)
 {
     /// <summary>Completes when it is known which machines run.</summary>
     public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
@@ -30,6 +31,8 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, IMachineHost 
         DeleteImageIntent e => ImagePlanner.Delete(await images.GetAsync(e.ImageId, ct), await images.UsersAsync(e.ImageId, ct)),
         BulkVmsIntent => throw new InvalidOperationException("A bulk job runs its children by the plan that it was given."),
         ProveAcceleratorIntent => HostOperations.PlanProof(),
+        PrepareHostIntent e => PreparationPlanner.Prepare(await preparations.InputsAsync(e, ct)),
+        RestoreHostIntent e => await preparations.PlanRestoreAsync(e.PreparationId, ct),
         _ => throw new InvalidOperationException($"No planner for {intent.GetType().Name}."),
     };
 

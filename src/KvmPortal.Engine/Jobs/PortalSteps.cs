@@ -1,6 +1,7 @@
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
@@ -41,6 +42,9 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
                 return Silent;
             case ForgetVm vm:
                 return await ForgetVmAsync(db, vm.VmId, ct);
+            case RecordPreparation preparation:
+                await PreparationRecords.AddAsync(db, preparation, time.GetUtcNow(), ct);
+                return Silent;
             case RecordImage image:
                 await db.Images.Where(i => i.Id == image.ImageId && i.Path != null).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Ready).SetProperty(i => i.Error, (Sentence?)null), ct);
                 return Tell(() => live.Publish(new ImagesChanged()));
@@ -69,6 +73,9 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
             case RecordDiskReady disk:
                 await db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, false), ct);
                 return Silent;
+            case RecordPreparation preparation:
+                await db.HostPreparations.Where(p => p.Id == preparation.PreparationId).ExecuteDeleteAsync(ct);
+                return Silent;
             case RecordImage image:
                 await db.Images.Where(i => i.Id == image.ImageId).ExecuteUpdateAsync(set => set.SetProperty(i => i.State, ImageState.Failed), ct);
                 return Tell(() => live.Publish(new ImagesChanged()));
@@ -78,8 +85,10 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
     }
 
     /// <summary>Keeps what the host reported together with the mark that the step is done: a crash after it loses neither.</summary>
-    public static async Task<Func<Task>> KeepAsync(PortalDb db, Job job, StepDone done, CancellationToken ct)
+    public static async Task<Func<Task>> KeepAsync(PortalDb db, Job job, StepDone done, DateTimeOffset now, CancellationToken ct)
     {
+        if (done.Setting is { } outcome)
+            await PreparationRecords.KeepAsync(db, job.Id, outcome, now, ct);
         if (done.Image is { } image)
             await KeepImageAsync(db, image, ct);
         if (done.Confinement is { } report && await db.Vms.FirstOrDefaultAsync(v => v.Id == new VmId(job.TargetId), ct) is { } vm)

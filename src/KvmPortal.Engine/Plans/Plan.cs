@@ -34,6 +34,8 @@ public sealed record PlanStep
     public StepState State { get; init; } = StepState.Pending;
     public HostStep? OnHost { get; init; }
     public PortalStep? InPortal { get; init; }
+    /// <summary>Exactly what a step that sets the host up writes: file, what it says now, what it will say.</summary>
+    public IReadOnlyList<HostWrite> Writes { get; init; } = [];
 
     public static PlanStep Host(HostStep step, Sentence summary, Sentence? reason = null) =>
         new() { Kind = step.Kind, Summary = summary, Reason = reason, OnHost = step };
@@ -53,6 +55,7 @@ public sealed record PlanStep
 [JsonDerivedType(typeof(RecordDiskReady), "record-disk-ready")]
 [JsonDerivedType(typeof(RecordImage), "record-image")]
 [JsonDerivedType(typeof(RunChild), "run-child")]
+[JsonDerivedType(typeof(RecordPreparation), "record-preparation")]
 public abstract record PortalStep
 {
     [JsonIgnore] public abstract string Kind { get; }
@@ -81,6 +84,9 @@ public sealed record RecordImage(ImageId ImageId) : PortalStep { public override
 
 /// <summary>One VM of a bulk job: a job of its own that the bulk job waits for (see BulkExecution).</summary>
 public sealed record RunChild(VmId VmId, string Name) : PortalStep { public override string Kind => "run-child"; }
+
+/// <summary>Records that the host is about to be set so; what came of it is kept when it is done (<see cref="StepDone.Setting"/>). Undo forgets it.</summary>
+public sealed record RecordPreparation(PreparationId PreparationId, Guid HostId, HostSetting Setting, bool Persistent, string BootId) : PortalStep { public override string Kind => "record-preparation"; }
 
 public enum Effect { Live, HotPlug, NextBoot, Refused }
 

@@ -36,9 +36,9 @@ public static partial class HostSentences
     /// <summary>The sentence for a host's words; the words themselves when they are not known.</summary>
     public static Sentence Read(string text)
     {
-        if (Fixed.TryGetValue(text, out var known))
+        if (Fixed.TryGetValue(text, out var known) || OfPreparations.TryGetValue(text, out known))
             return known;
-        foreach (var (shape, made) in Shapes)
+        foreach (var (shape, made) in Shapes.Concat(ShapesOfPreparations))
             if (shape.Match(text) is { Success: true } match)
                 return made(match);
         return text;

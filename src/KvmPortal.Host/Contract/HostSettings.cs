@@ -20,6 +20,9 @@ public abstract record HostSetting
 {
     /// <summary>What it overwrites: two settings with one key exclude each other.</summary>
     [JsonIgnore] public abstract string Key { get; }
+
+    /// <summary>True for what lies in a file of the disk: a boot does not take it back.</summary>
+    [JsonIgnore] public virtual bool OutlivesBoot => false;
 }
 
 /// <summary>A pool of huge pages (nr_hugepages).</summary>
@@ -50,7 +53,7 @@ public sealed record CpuGovernorSetting(string Governor, CpuSet? Cpus = null) : 
     public override string Key => "cpu-governor";
 }
 
-/// <summary>The longest time that an idle CPU may take to wake up (per-CPU PM QoS).</summary>
+/// <summary>The longest time that an idle CPU may take to wake up (per-CPU PM QoS); 0: it must not sleep at all.</summary>
 public sealed record CpuLatencySetting(CpuSet Cpus, int MaxMicroseconds) : HostSetting
 {
     public override string Key => "cpu-latency";
@@ -77,6 +80,7 @@ public sealed record IrqAffinitySetting(CpuSet AwayFrom) : HostSetting
 public sealed record IrqbalanceBanSetting(CpuSet Cpus) : HostSetting
 {
     public override string Key => "irqbalance-ban";
+    public override bool OutlivesBoot => true;
 }
 
 /// <param name="Name">With dots, e.g. vm.swappiness; only known ones.</param>
@@ -84,3 +88,33 @@ public sealed record SysctlSetting(string Name, string Value) : HostSetting
 {
     public override string Key => $"sysctl/{Name}";
 }
+
+/// <summary>One write of a kernel file.</summary>
+/// <param name="Path">As the host sees it.</param>
+/// <param name="Now">What it says; of a choice the chosen word; of a file in /etc the value in question. Null: nothing.</param>
+/// <param name="Then">What is written.</param>
+public sealed record HostWrite(string Path, string? Now, string Then);
+
+/// <summary>What became of one file.</summary>
+/// <param name="Before">What it said before the portal changed it.</param>
+/// <param name="Wanted">What the portal wrote, or found there already.</param>
+/// <param name="Now">What it says.</param>
+public sealed record SettingValue(string Path, string? Before, string Wanted, string? Now)
+{
+    /// <summary>Why it is not as wanted: the kernel refused, or somebody has changed it since.</summary>
+    public string? Problem { get; init; }
+}
+
+/// <summary>What a setting comes to on this host now.</summary>
+/// <param name="Writes">What applying it would write, in order; empty when it is so already.</param>
+/// <param name="Made">What the portal has written for the preparation in question, as its journal says.</param>
+/// <param name="InForce">What was made is still so; without a preparation: nothing is to be written.</param>
+/// <param name="Refusal">Why this host cannot; null when it can.</param>
+public sealed record SettingLook(IReadOnlyList<HostWrite> Writes, IReadOnlyList<SettingValue> Made, bool InForce, string? Refusal);
+
+/// <summary>What applying or restoring a setting came to.</summary>
+/// <param name="BootId">Of the kernel that was set.</param>
+/// <param name="Complete">False when less was had than asked for, or something could not be given back yet.</param>
+/// <param name="Values">Those with a problem first; at most 256.</param>
+/// <param name="Note">In one sentence, what is not as it was asked for.</param>
+public sealed record SettingOutcome(Guid PreparationId, string BootId, bool Restored, bool Complete, IReadOnlyList<SettingValue> Values, string? Note);

@@ -60,6 +60,9 @@ public interface IMachineHost
     /// <summary>Reads what the host is made of and how its kernel is set; takes up to 200 ms of its own thread.</summary>
     Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken);
 
+    /// <summary>What a setting would write on this host now; and, for a preparation, whether what it wrote is still so. Changes nothing.</summary>
+    Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken);
+
     /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
     Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);
 

@@ -24,6 +24,8 @@ namespace KvmPortal.Host.Contract;
 [JsonDerivedType(typeof(DiscardMachine), "discard-machine")]
 [JsonDerivedType(typeof(RegisterImage), "register-image")]
 [JsonDerivedType(typeof(DeleteImageFile), "delete-image-file")]
+[JsonDerivedType(typeof(ApplyHostSetting), "apply-host-setting")]
+[JsonDerivedType(typeof(RestoreHostSetting), "restore-host-setting")]
 public abstract record HostStep
 {
     /// <summary>The step's stable name, as in the JSON.</summary>
@@ -184,6 +186,24 @@ public sealed record DeleteImageFile : HostStep
     public required string Path { get; init; }
 }
 
+/// <summary>
+/// Sets the host up for machines. What was there before is kept in a journal of this preparation before anything is written; undo writes it back. Everything is read back.
+/// </summary>
+public sealed record ApplyHostSetting : HostStep
+{
+    public override string Kind => "apply-host-setting";
+    public required Guid PreparationId { get; init; }
+    public required HostSetting Setting { get; init; }
+}
+
+/// <summary>Writes back what was there before this preparation, where what is there now is still ours. Undo applies the setting again.</summary>
+public sealed record RestoreHostSetting : HostStep
+{
+    public override string Kind => "restore-host-setting";
+    public required Guid PreparationId { get; init; }
+    public required HostSetting Setting { get; init; }
+}
+
 /// <summary>What a step says while and after it runs.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "report")]
 [JsonDerivedType(typeof(StepProgress), "progress")]
@@ -207,4 +227,6 @@ public sealed record StepDone(bool Changed) : StepReport
     public KvmFacts? Kvm { get; init; }
     /// <summary>After <see cref="RegisterImage"/>.</summary>
     public ReceivedImage? Image { get; init; }
+    /// <summary>After <see cref="ApplyHostSetting"/> and <see cref="RestoreHostSetting"/>.</summary>
+    public SettingOutcome? Setting { get; init; }
 }

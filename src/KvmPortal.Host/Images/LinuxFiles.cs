@@ -55,12 +55,12 @@ internal static partial class LinuxFiles
         throw new HostException(HostError.NotAllowed, $"\"{path}\" is empty or no regular file.");
     }
 
-    /// <summary>Gives a finished file its name, which must be free. When this returns, content and name survive a crash of the host.</summary>
-    public static void Publish(string part, string path)
+    /// <summary>Gives a finished file its name, which must be free unless it may replace another. When this returns, content and name survive a crash of the host.</summary>
+    public static void Publish(string part, string path, bool replace = false)
     {
         using (var file = File.OpenHandle(part))
             RandomAccess.FlushToDisk(file);
-        File.Move(part, path, overwrite: false);
+        File.Move(part, path, replace);
         using var folder = Open(Path.GetDirectoryName(path)!, CloseOnExec | Flags.Directory);
         // Some file systems cannot flush a folder; then it is as durable as it can be.
         if (!folder.IsInvalid)

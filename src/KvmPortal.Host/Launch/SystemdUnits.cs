@@ -34,6 +34,10 @@ internal static class SystemdUnits
             ? process : throw new HostException(HostError.LaunchFailed, "QEMU ended while it started.");
     }
 
+    /// <summary>Restarts a service if it runs; null when that went well, else systemd's words.</summary>
+    public static async Task<string?> TryRestartAsync(string service, CancellationToken ct) =>
+        await RunAsync("systemctl", ["try-restart", service], ct) is var (code, words) && code == 0 ? null : words;
+
     /// <summary>The arguments of systemd-run; pure, for tests.</summary>
     public static IReadOnlyList<string> Arguments(string unit, ConfinedCommand command, IReadOnlyList<ViewFile> files, ControlGroupSpec limits, int memoryMaxMiB, string? ioDevice)
     {

@@ -29,13 +29,15 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
     private readonly Fleet _fleet;
     private readonly StepHolds _holds = new();
     private readonly Steps _steps;
+    private readonly SimulatedSettings _settings;
 
     public SimulatedMachineHost(SimulatedOptions options, TimeProvider time)
     {
         (_options, _time) = (options, time);
         _store = new(options, time);
         _fleet = new(time, options.Machines, _stopping.Token);
-        _steps = new(_fleet, _store, _holds, options, time);
+        _settings = new(BootId, SimulatedInventory.Make());
+        _steps = new(_fleet, _store, (_holds, _settings.Steps), options, time);
     }
 
     /// <inheritdoc/>
@@ -44,7 +46,7 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         HostName = "simulated",
         KernelVersion = "6.12.0-simulated",
         OsName = "Simulated host",
-        BootId = new Guid(_options.Seed, 0, 0, new byte[8]).ToString(),
+        BootId = BootId,
         Cpu = new("Simulated 64-core CPU", "GenuineIntel", CpuCount, "x86_64"),
         Memory = new(TotalMemoryMiB, AvailableMemory() >> 20),
         Kvm = _steps.Kvm,
@@ -167,8 +169,23 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
     /// <inheritdoc/>
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.FromResult(Inventory);
 
-    /// <summary>What it seems to be made of.</summary>
-    public HostInventory Inventory { get; set; } = SimulatedInventory.Make();
+    /// <summary>What it seems to be made of, and how it was set.</summary>
+    public HostInventory Inventory
+    {
+        get => _settings.Over(field);
+        set;
+    } = SimulatedInventory.Make();
+
+    /// <inheritdoc/>
+    public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) =>
+        Task.FromResult(_settings.Steps.Look(setting, preparationId));
+
+    /// <summary>What a kernel file says; writing it is what an operator does behind the portal's back.</summary>
+    public string? this[string kernelFile]
+    {
+        get => _settings.Files.Value(kernelFile);
+        set => _settings.Files.Write(kernelFile, value ?? "");
+    }
 
     /// <summary>Made-up files of the one allowed folder, <c>import</c> below the data directory.</summary>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => Task.FromResult(Strangers);
@@ -208,6 +225,8 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         if (!_stopping.IsCancellationRequested)
             _stopping.Cancel();
     }
+
+    private string BootId => new Guid(_options.Seed, 0, 0, new byte[8]).ToString();
 
     private long AvailableMemory() =>
         Math.Max(8L << 30, (TotalMemoryMiB << 20) - _fleet.All().Sum(machine => (long)machine.BalloonMiB << 20));

@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
+using KvmPortal.Host.Linux.Settings;
 
 namespace KvmPortal.Host.Simulated;
 
 /// <summary>Applies and undoes steps: waits as long as the real thing might, then changes the fleet or the store in one move.</summary>
-internal sealed class Steps(Fleet fleet, Store store, StepHolds holds, SimulatedOptions options, TimeProvider time)
+internal sealed class Steps(Fleet fleet, Store store, (StepHolds Holds, SettingSteps Settings) more, SimulatedOptions options, TimeProvider time)
 {
     private static readonly TimeSpan SlowStart = TimeSpan.FromSeconds(5);
     private int _count;
@@ -16,7 +17,7 @@ internal sealed class Steps(Fleet fleet, Store store, StepHolds holds, Simulated
 
     public async IAsyncEnumerable<StepReport> ApplyAsync(HostStep step, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await holds.PassAsync(step.Kind, cancellationToken);
+        await more.Holds.PassAsync(step.Kind, cancellationToken);
         await PauseAsync(cancellationToken);
         switch (step)
         {
@@ -62,6 +63,14 @@ internal sealed class Steps(Fleet fleet, Store store, StepHolds holds, Simulated
                 _provenAt ??= time.GetUtcNow();
                 yield return new StepDone(!proven) { Kvm = Kvm };
                 break;
+            case ApplyHostSetting apply:
+                await foreach (var report in more.Settings.ApplyAsync(apply.PreparationId, apply.Setting, cancellationToken))
+                    yield return report;
+                break;
+            case RestoreHostSetting restore:
+                await foreach (var report in more.Settings.RestoreAsync(restore.PreparationId, restore.Setting, cancellationToken))
+                    yield return report;
+                break;
             default:
                 yield return new StepDone(ApplyAtOnce(step));
                 break;
@@ -71,6 +80,19 @@ internal sealed class Steps(Fleet fleet, Store store, StepHolds holds, Simulated
     public async IAsyncEnumerable<StepReport> UndoAsync(HostStep step, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         await PauseAsync(cancellationToken);
+        var reports = step switch
+        {
+            ApplyHostSetting e => more.Settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken),
+            RestoreHostSetting e => more.Settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken),
+            _ => null,
+        };
+        if (reports is not null)
+        {
+            await foreach (var report in reports)
+                yield return report;
+            yield break;
+        }
+
         yield return new StepDone(MachineSteps.Undo(fleet, step) ?? step switch
         {
             CreateDisk disk => store.Disks.TryGetValue(disk.Path, out var there) && there.Id == disk.DiskId && Delete(disk.Path, disk.DiskId),

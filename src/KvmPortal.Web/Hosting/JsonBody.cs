@@ -61,6 +61,11 @@ internal static class JsonBody
         {
             throw Wrong(Pointer(e.Path), Plain(e));
         }
+        catch (NotSupportedException e)
+        {
+            // What says of which kind an object is has been left out.
+            throw Wrong(Pointer(e.Message.Split("Path: ") is [_, var rest, ..] ? rest.Split(" |")[0].TrimEnd('.') : null), "The member kind is missing.");
+        }
         catch (InvalidOperationException)
         {
             throw Wrong("", NotText);

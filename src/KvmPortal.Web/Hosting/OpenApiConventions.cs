@@ -19,7 +19,7 @@ internal sealed class OpenApiConventions : IOperationFilter
         ["watchEvents"] = [("since", "events after this sequence number; 0 for all that are kept")],
     };
 
-    private static readonly HashSet<string> Planned = ["createVm", "replaceVm", "patchVm", "deleteVm", "actOnVm", "deleteImage", "registerImage", "proveAccelerator"];
+    private static readonly HashSet<string> Planned = ["createVm", "replaceVm", "patchVm", "deleteVm", "actOnVm", "deleteImage", "registerImage", "proveAccelerator", "prepareHost", "undoPreparation"];
     private static readonly HashSet<string> Versioned = ["replaceVm", "patchVm", "deleteVm"];
 
     /// <inheritdoc/>

@@ -18,6 +18,7 @@ internal static class HostsApi
         api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
         api.MapGet("/hosts/{id}/readiness", ReadinessAsync).WithName("getHostReadiness");
         api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202).Produces<PlanResponse>();
+        api.MapPreparationsApi();
     }
 
     /// <summary>All hosts.</summary>

@@ -2,6 +2,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
+using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Web.Jobs;
 
@@ -12,6 +13,9 @@ public sealed record PlanStepResponse(string Kind, Sentence Summary, StepState S
 
     /// <summary>Stable code of the reason's sentence.</summary>
     public string? ReasonCode => Reason?.Code;
+
+    /// <summary>Of a step that sets the host up: each file, what it says now and what it will say.</summary>
+    public IReadOnlyList<HostWrite> Writes { get; init; } = [];
 }
 
 /// <summary>What will happen (dry run) or happened (job).</summary>
@@ -27,7 +31,7 @@ public sealed record PlanResponse
 
     public static PlanResponse From(Plan plan) => new()
     {
-        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason))],
+        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason) { Writes = s.Writes })],
         Effects = plan.Effects,
         Reasons = plan.Reasons,
         Warnings = plan.Warnings,

@@ -37,7 +37,7 @@ internal sealed class Peer(Pair pair, QmpClient client) : IAsyncDisposable
         var pair = await Pair.MakeAsync();
         // The client's first command has the id 1; what comes early waits in the socket.
         await pair.Far.WriteAsync("{\"QMP\":{}}\r\n"u8.ToArray(), TestContext.Current.CancellationToken);
-        var opening = QmpClient.OpenAsync(pair.Near, null, TestContext.Current.CancellationToken);
+        var opening = QmpClient.OpenAsync(pair.Near, pair.Near.Socket, TestContext.Current.CancellationToken);
         await pair.Far.ReadAtLeastAsync(new byte[4096], 10, cancellationToken: TestContext.Current.CancellationToken);
         await pair.Far.WriteAsync("{\"return\":{},\"id\":1}\n"u8.ToArray(), TestContext.Current.CancellationToken);
         return new Peer(pair, await opening);
@@ -46,6 +46,16 @@ internal sealed class Peer(Pair pair, QmpClient client) : IAsyncDisposable
     public Task SayAsync(string text) => pair.Far.WriteAsync(Encoding.ASCII.GetBytes(text), TestContext.Current.CancellationToken).AsTask();
 
     public Task WriteAsync(byte[] bytes, CancellationToken ct) => pair.Far.WriteAsync(bytes, ct).AsTask();
+
+    /// <summary>The next line that the client said.</summary>
+    public async Task<string> HearAsync()
+    {
+        var line = new List<byte>();
+        var one = new byte[1];
+        while (await pair.Far.ReadAsync(one, TestContext.Current.CancellationToken) == 1 && one[0] != '\n')
+            line.Add(one[0]);
+        return Encoding.UTF8.GetString([.. line]).Trim();
+    }
 
     public void Close() => pair.Far.Dispose();
 

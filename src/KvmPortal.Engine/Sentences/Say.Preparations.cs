@@ -1,0 +1,87 @@
+namespace KvmPortal.Engine;
+
+// Sentences of what a host is set to, and of boot parameters.
+public static partial class Say
+{
+    public static Sentence SetHugePages(long count, string size) => Make($"Keep {count} huge pages of {size} on the whole host.");
+    public static Sentence SetHugePagesOnNode(long count, string size, int node) => Make($"Keep {count} huge pages of {size} on node {node}.");
+    public static Sentence SetTransparentHugePages(string mode) => Make($"Set transparent huge pages to {mode}.");
+    public static Sentence SetKsmOn => Make("Let the kernel merge equal pages (KSM).");
+    public static Sentence SetKsmOff => Make("Stop merging equal pages (KSM).");
+    public static Sentence SetKsmUnmerge => Make("Stop merging equal pages (KSM), and take merged ones apart.");
+    public static Sentence SetGovernor(string governor) => Make($"Set the frequency governor of all CPUs to {governor}.");
+    public static Sentence SetGovernorOf(string governor, string cpus) => Make($"Set the frequency governor of the CPUs {cpus} to {governor}.");
+    public static Sentence SetCpuLatency(string cpus, int microseconds) => Make($"Let the CPUs {cpus} wake up within {microseconds} µs.");
+    public static Sentence SetNumaBalancingOn => Make("Let the kernel move memory between NUMA nodes.");
+    public static Sentence SetNumaBalancingOff => Make("Stop the kernel from moving memory between NUMA nodes.");
+    public static Sentence SetModuleParameter(string module, string name, string value) => Make($"Set the parameter {name} of the module {module} to {value}.");
+    public static Sentence SetIrqAffinity(string cpus) => Make($"Move interrupts away from the CPUs {cpus}.");
+    public static Sentence SetIrqbalanceBan(string cpus) => Make($"Have irqbalance leave the CPUs {cpus} alone.");
+    public static Sentence SetSysctl(string name, string value) => Make($"Set {name} to {value}.");
+    public static Sentence FewerPagesAreKept => Make("Memory may be in too many pieces: what can be had is kept.");
+    public static Sentence FewerPagesGoBack => Make("Memory may be in too many pieces: if not all can be had, all are given back.");
+    public static Sentence SomeIrqsStay => Make("Interrupts that the kernel places itself stay where they are, and are named.");
+    public static Sentence UnmergeWhy => Make("Merged pages let one guest find out what another has in memory.");
+    public static Sentence RecordPreparation(Sentence setting) => Make($"Record: {setting}");
+    public static Sentence PreparedAlready => Make("It is so already: nothing is written.");
+    public static Sentence PreparedAfterBoots => Make("Set again after each boot of the host, before machines start by themselves.");
+    public static Sentence PreparedThisBoot => Make("Until the host is booted.");
+    public static Sentence UndoPreparation(Sentence setting) => Make($"Undo: {setting}");
+    public static Sentence UndoPreparationWhy => Make("What was there before is written back; what somebody else has changed since is left as it is.");
+    public static Sentence OnlyOursGoesBack => Make("Something has changed it since: only what is still as the portal set it goes back.");
+    public static Sentence PreparedTwice => Make("Another setting of this request is about the same thing.");
+    public static Sentence AnotherInForce(Sentence setting) => Make($"Another setting about the same thing is in force: {setting}");
+    public static Sentence UndoFirst => Make("Undo that one first.");
+    public static Sentence NoSuchCpus(string missing, string online) => Make($"There is no CPU {missing}; online are {online}.");
+    public static Sentence NoSuchNode(int node, string nodes) => Make($"There is no NUMA node {node}; there are {nodes}.");
+    public static Sentence MorePagesThanMemory(long mib) => Make($"That is more than the memory there ({mib} MiB).");
+    public static Sentence PagesLeaveLittle(long more, long free) => Make($"The pages take {more} MiB of the {free} MiB that are free: the host itself may run short.");
+    public static Sentence IrqbalanceMovesBack(string cpus) => Make($"irqbalance runs and may move interrupts back: have it leave the CPUs {cpus} alone, too.");
+    public static Sentence NxHugePagesWeakens => Make("This host may be open to iTLB multihit: without nx_huge_pages a guest can bring it down.");
+    public static Sentence GovernorRule => Make("A governor is a lower-case word such as performance.");
+    public static Sentence OneOfThese(string words) => Make($"One of these: {words}.");
+    public static Sentence NameCpus => Make("Name at least one CPU, such as 2-5,8.");
+    public static Sentence ValueOf(string name, string range) => Make($"{name} takes {range}.");
+    public static Sentence SettingsFromTo(int least, int most) => Make($"Give {least} to {most} settings.");
+    public static Sentence SettingMissing => Make("Give a setting here.");
+    public static Sentence NoSuchPreparation(string key) => Make($"There is no preparation \"{key}\".");
+    public static Sentence UndoneAlready => Make("It is undone already.");
+    public static Sentence StillBeingPrepared => Make("Its job has not ended yet.");
+    public static Sentence UndoneByBoot => Make("The host was booted since.");
+    public static Sentence NotPreparedAgain(Sentence setting, Sentence why) => Make($"Not set again after the boot: {setting} {why}");
+    public static Sentence PreparationDrifted(Sentence setting) => Make($"Something has changed what was set: {setting}");
+    public static Sentence DiffersNow(string file, string now, string wanted) => Make($"{file} says {now}, not {wanted}.");
+    public static Sentence NotAsSet => Make("It is not as it was set.");
+    public static Sentence BootParameterRule => Make("Give one kernel parameter such as iommu=pt, without quotation marks.");
+    public static Sentence AtMostParameters(int most) => Make($"At most {most} parameters.");
+    public static Sentence BootParametersExpected(string parameters) => Make($"After the next boot the kernel should have: {parameters}.");
+    public static Sentence BootParametersVerified(string parameters) => Make($"The kernel has what was expected: {parameters}.");
+    public static Sentence BootParametersMissing(string parameters) => Make($"The host was booted without: {parameters}.");
+
+    // What the host says of it.
+    public static Sentence PagesShort(string got, string count, string size) => Make($"Only {got} of {count} huge pages of {size} could be had; they were given back.");
+    public static Sentence PagesShortHint(string line) => Make($"Memory is in too many pieces by now. At boot it is not: add {line} to the kernel's command line, or take fewer pages.");
+    public static Sentence PagesFewer(string got, string count) => Make($"Only {got} of {count} pages could be had.");
+    public static Sentence PagesLeft(string count) => Make($"{count} pages are left: the others are in use.");
+    public static Sentence PagesNotReturned(string file, string count) => Make($"{file}: {count} pages are left: they are in use, or not to be had any more.");
+    public static Sentence IrqsStay(string some, string all) => Make($"{some} of {all} interrupts stay where they are: the kernel places them itself.");
+    public static Sentence ChangedSince(string file, string now) => Make($"{file}: Somebody has changed it to \"{now}\" since; it is left so.");
+    public static Sentence KernelRefused(string value, string file, string why) => Make($"The kernel refused \"{value}\" for {file}: {why}.");
+    public static Sentence NotWritable(string file) => Make($"The portal may not write {file}.");
+    public static Sentence NotWritableHint => Make("Changing the host needs root, and /proc/sys and /sys that are not mounted read-only.");
+    public static Sentence NoHugePagesOf(string size) => Make($"This host offers no huge pages of {size}.");
+    public static Sentence NoHugePagesOnNode(string size, string node) => Make($"This host offers no huge pages of {size} on node {node}.");
+    public static Sentence NoThpHere => Make("This host's kernel has no transparent huge pages.");
+    public static Sentence NoKsmHere => Make("This host's kernel has no KSM.");
+    public static Sentence NoCpuLatencyHere => Make("This host's kernel has no wake-up limits per CPU.");
+    public static Sentence NoNumaBalancingHere => Make("This host's kernel does not balance memory between NUMA nodes.");
+    public static Sentence NoFrequenciesHere => Make("This host's kernel does not set CPU frequencies.");
+    public static Sentence NoIrqbalanceHere => Make("irqbalance is not installed on this host.");
+    public static Sentence NoSysctlHere(string name) => Make($"This host's kernel has no {name}.");
+    public static Sentence NoModuleParameterHere(string module, string name) => Make($"The module {module} is not loaded, or has no parameter {name}.");
+    public static Sentence GovernorsHere(string cpu, string governors) => Make($"CPU {cpu} offers these governors only: {governors}.");
+    public static Sentence CpusLeftForIrqs => Make("At least one CPU must be left for interrupts.");
+    public static Sentence IrqbalanceRestarted => Make("irqbalance was restarted.");
+    public static Sentence RestartIrqbalance => Make("Restart irqbalance: it reads its file only when it starts.");
+    public static Sentence JournalLost => Make("The journal of this preparation cannot be read: what was there before is not known.");
+}
