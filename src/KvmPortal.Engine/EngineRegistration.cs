@@ -8,6 +8,7 @@ using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Storage;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -85,7 +86,8 @@ public static class EngineRegistration
     {
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobAnnouncer>();
-        services.AddSingleton<JobPlanner>();
+        services.AddSingleton(sp => new JobPlanner(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<ImageReader>(), (sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PlacementLedger>()),
+            sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>()));
         services.AddSingleton<PortalSteps>();
         services.AddSingleton<StepRunner>();
         services.AddSingleton<JobExecutionFactory>();
@@ -99,6 +101,10 @@ public static class EngineRegistration
     {
         services.AddSingleton<VmTracker>();
         services.AddSingleton<VmReader>();
+        services.AddSingleton<PlacementLedger>();
+        services.AddSingleton<PlacementReader>();
+        services.AddHosted<PlacementRelease>();
+        services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>()));
         services.AddHosted<VmStatusWriter>();
         services.AddSingleton<VmOperationsContext>();
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
