@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace KvmPortal.Engine.Hosts.Inventories;
 
 public enum InventoryChangeKind { Appeared, Disappeared, Changed }
@@ -12,6 +14,7 @@ public enum InventorySubject { Processor, Node, Memory, PciDevice, NetworkCard, 
 public sealed record InventoryChange(InventorySubject Subject, string Key, string Name, InventoryChangeKind Kind, string? Field, string? From, string? To)
 {
     /// <summary>The thing in words.</summary>
+    [JsonIgnore]
     public Sentence What => Subject switch
     {
         InventorySubject.Processor => Say.HardwareProcessor,
