@@ -130,6 +130,44 @@ internal static class Scenarios
             Prepare = p => RegisterAsync(p, Small, p.Folder.SourceImage),
             Ask = async p => [(await p.Images.DeleteAsync(FaultPortal.Ada, (await p.ImageAsync(Small)).Id, default)).Id],
         },
+        new()
+        {
+            Name = "set the host up",
+            Kind = "prepare-host",
+            Ask = p => PrepareAsync(p, KernelTree.HugePages, KernelTree.NoThp, KernelTree.Ban),
+            Prepared = 3,
+        },
+        new()
+        {
+            Name = "set the host up, refused in the middle",
+            Kind = "prepare-host",
+            Prepare = p =>
+            {
+                KernelTree.RefuseKsm(p.Folder.Kernel);
+                return Task.CompletedTask;
+            },
+            Ask = p => PrepareAsync(p, KernelTree.HugePages, KernelTree.Ban, KernelTree.NoKsm),
+            Undisturbed = JobState.Failed,
+            Ends = [JobState.Failed],
+        },
+        new()
+        {
+            Name = "set the host up, cancelled",
+            Kind = "prepare-host",
+            Ask = p => PrepareAsync(p, KernelTree.NoThp, KernelTree.HugePages),
+            CancelAtCall = 2,
+            Prepared = 2,
+            Undisturbed = JobState.Cancelled,
+            Ends = [JobState.Cancelled, JobState.Succeeded],
+        },
+        new()
+        {
+            Name = "undo a setting of the host",
+            Kind = "restore-host",
+            Prepare = async p => await p.SucceededAsync((await PrepareAsync(p, KernelTree.HugePages, KernelTree.NoThp))[0]),
+            Ask = async p => [(await p.Preparations.UndoAsync(FaultPortal.Ada, (await p.Preparations.ListAsync(FaultPortal.Ada, default)).Single(v => v.Setting == KernelTree.HugePages).Id, default)).Id],
+            Prepared = 1,
+        },
         new() { Name = "prove the accelerator", Kind = "prove-accelerator", Ask = async p => [(await p.Hosts.ProveAcceleratorAsync(FaultPortal.Ada, default)).Id] },
     ];
 
@@ -154,6 +192,8 @@ internal static class Scenarios
     }
 
     private static async Task RegisterAsync(FaultPortal p, string name, string path) => await p.SucceededAsync((await p.Images.RegisterAsync(FaultPortal.Ada, name, path, default)).Job.Id);
+
+    private static async Task<JobId[]> PrepareAsync(FaultPortal p, params HostSetting[] settings) => [(await p.Preparations.PrepareAsync(FaultPortal.Ada, settings, true, default)).Id];
 
     private static Scenario Act(string name, VmAction action, VmState after, Func<FaultPortal, Task> prepare, VmActionOptions? options = null) => new()
     {
