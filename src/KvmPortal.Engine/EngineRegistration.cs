@@ -3,6 +3,7 @@ using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Inventories;
 using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Images;
@@ -67,6 +68,8 @@ public static class EngineRegistration
         services.AddHosted<HostLink>();
         services.AddHosted<StrangerWatch>();
         services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>()));
+        services.AddSingleton(sp => new HostInventories(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddHosted<HostInventoryWatch>();
         services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
     }

@@ -18,6 +18,7 @@ internal static class OpenApi
             swagger.AddSecurityDefinition("token", new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A personal access token." });
             swagger.AddSecurityRequirement(document => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] });
             swagger.OperationFilter<OpenApiConventions>();
+            swagger.MapType<KvmPortal.Host.Contract.CpuSet>(() => new OpenApiSchema { Type = JsonSchemaType.String });
             swagger.MapType<Sentence>(() => new OpenApiSchema { Type = JsonSchemaType.String });
             swagger.CustomSchemaIds(SchemaName);
         });
