@@ -184,6 +184,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     /// <summary>The inventory of a tree of kernel files that was captured, on this host or another; `/` is this host.</summary>
     public static HostInventory ReadInventory(string root) => InventoryReader.Read(new HostTree(root));
 
+    /// <summary>Writes a gzipped tar of just the kernel files that <see cref="ReadInventory"/> reads, without serial numbers, addresses and names of the host; returns how many files.</summary>
+    public static int CaptureInventory(string root, Stream output) => HostCapture.Write(root, output);
+
     /// <inheritdoc/>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) =>
         Task.Run(() => new StrangerReader(paths).Read(Environment.ProcessId, machines.All.Select(m => m.Pid).ToHashSet()), cancellationToken);

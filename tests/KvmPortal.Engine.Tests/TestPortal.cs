@@ -34,13 +34,15 @@ public sealed class TestPortal : IAsyncDisposable
 
     /// <param name="data">An existing data directory (a restart); null makes a new one.</param>
     /// <param name="host">The host that lives on while portals come and go; null makes one.</param>
-    public static async Task<TestPortal> StartAsync(string? data = null, SimulatedMachineHost? host = null, int parallelJobs = 8)
+    public static async Task<TestPortal> StartAsync(string? data = null, SimulatedMachineHost? host = null, int parallelJobs = 8, TimeProvider? time = null)
     {
         var folder = data ?? Directory.CreateTempSubdirectory("kvmportal-test-").FullName;
         host ??= new SimulatedMachineHost(new SimulatedOptions { DataRoot = folder, StepDelay = TimeSpan.Zero }, TimeProvider.System);
         var collection = new ServiceCollection();
         collection.AddLogging(log => log.SetMinimumLevel(LogLevel.Critical));
         collection.AddEngine(new EngineOptions { DataRoot = folder, ParallelJobs = parallelJobs }, _ => host, "KvmPortal.Migrations.Sqlite");
+        if (time is not null)
+            collection.AddSingleton(time);
         var services = collection.BuildServiceProvider();
         await using (var db = await services.GetRequiredService<IDbContextFactory<PortalDb>>().CreateDbContextAsync())
             await db.Database.MigrateAsync();

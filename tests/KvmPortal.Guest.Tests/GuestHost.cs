@@ -135,6 +135,15 @@ internal sealed class GuestHost : IAsyncDisposable
         throw new InvalidOperationException($"No {typeof(T).Name}; there were: {string.Join(", ", events)}");
     }
 
+    /// <summary>Ends a QEMU of ours behind the portal's back.</summary>
+    public static async Task KillAsync(int pid)
+    {
+        using (var process = System.Diagnostics.Process.GetProcessById(pid))
+            process.Kill();
+        for (var i = 0; i < 100 && Alive(pid); i++)
+            await Task.Delay(50, Ct);
+    }
+
     /// <summary>The portal goes and comes back; machines run on.</summary>
     public async Task RestartAsync(TimeSpan away = default)
     {

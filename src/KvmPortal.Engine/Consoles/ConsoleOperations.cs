@@ -23,7 +23,7 @@ public sealed class ConsoleOperations
     private const int MostBytesAtOnce = 1 << 20;
     private const int MostTyped = 64 * 1024;
     private static readonly TimeSpan Lifetime = TimeSpan.FromSeconds(30);
-    private readonly ConcurrentDictionary<string, (ConsoleGrant Grant, DateTimeOffset ExpiresAt)> tickets = new();
+    private readonly ConcurrentDictionary<string, (ConsoleGrant Grant, long IssuedAt)> tickets = new();
     private readonly IMachineHost host;
     private readonly VmTracker tracker;
     private readonly VmReader reader;
@@ -45,20 +45,19 @@ public sealed class ConsoleOperations
         var consoles = (inputs.Vm.RunningDefinition ?? inputs.Definition).Consoles;
         if (kind == ConsoleKind.Vnc ? consoles.Graphics == GraphicsChoice.None : !consoles.Serial)
             throw new PortalException(ErrorCode.Conflict, Say.NoConsole(vm.Name, PortalJson.Text(kind))) { Hint = Say.NoConsoleHint };
-        var now = time.GetUtcNow();
         foreach (var (old, entry) in tickets)
-            if (entry.ExpiresAt <= now)
+            if (time.GetElapsedTime(entry.IssuedAt) >= Lifetime)
                 tickets.TryRemove(old, out _);
         if (tickets.Count >= MostTickets)
             throw new PortalException(ErrorCode.TooMany, Say.TooManyTickets);
         var ticket = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(32));
-        tickets[ticket] = (new ConsoleGrant(id, vm.Name, kind, viewOnly, caller), now + Lifetime);
-        return new ConsoleTicket(ticket, id, vm.Name, kind, viewOnly, now + Lifetime);
+        tickets[ticket] = (new ConsoleGrant(id, vm.Name, kind, viewOnly, caller), time.GetTimestamp());
+        return new ConsoleTicket(ticket, id, vm.Name, kind, viewOnly, time.GetUtcNow() + Lifetime);
     }
 
     /// <summary>Uses a ticket up; null when it is unknown, used or too old, or for another kind.</summary>
     public ConsoleGrant? Redeem(string ticket, ConsoleKind kind) =>
-        tickets.TryRemove(ticket, out var entry) && entry.ExpiresAt > time.GetUtcNow() && entry.Grant.Kind == kind ? entry.Grant : null;
+        tickets.TryRemove(ticket, out var entry) && time.GetElapsedTime(entry.IssuedAt) < Lifetime && entry.Grant.Kind == kind ? entry.Grant : null;
 
     public Task<Stream> OpenVncAsync(ConsoleGrant grant, CancellationToken ct) => host.OpenVncAsync(grant.VmId.Value, ct);
 

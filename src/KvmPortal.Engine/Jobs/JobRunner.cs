@@ -15,6 +15,8 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
     private readonly Channel<string> posted = Channel.CreateUnbounded<string>();
     private readonly ConcurrentDictionary<JobId, CancellationTokenSource> running = new();
     private readonly ConcurrentDictionary<JobId, Task> bulks = new();
+    // Keys of which a job runs here, and whether more was posted meanwhile.
+    private readonly ConcurrentDictionary<string, bool> busy = new();
     // Later than the stop of the portal: so long a running step may take to come to its end.
     private readonly CancellationTokenSource cutOff = new();
     private readonly string owner = $"{Environment.ProcessId}-{Guid.CreateVersion7():N}";
@@ -57,7 +59,10 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
 
     private async Task TakeAsync(string key, CancellationToken stopping)
     {
+        if (!Enter(key))
+            return;
         JobId? id = null;
+        var kept = false;
         try
         {
             if (await jobs.ClaimAsync(key, owner, stopping) is not var (job, lastLine))
@@ -70,7 +75,7 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
             {
                 // Waits for its children most of the time: it must not hold a worker that they need.
                 bulks[job.Id] = RunBulkAsync(job, lastLine, cancel.Token, stopping);
-                id = null;
+                (id, kept) = (null, true);
                 return;
             }
 
@@ -94,7 +99,24 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
         {
             if (id is { } ended)
                 running.TryRemove(ended, out _);
+            if (!kept)
+                Leave(key);
         }
+    }
+
+    /// <summary>False while a job of this key runs here; who runs it posts the key again when it leaves.</summary>
+    private bool Enter(string key)
+    {
+        while (!busy.TryAdd(key, false))
+            if (busy.TryUpdate(key, true, false) || busy.GetValueOrDefault(key))
+                return false;
+        return true;
+    }
+
+    private void Leave(string key)
+    {
+        if (busy.TryRemove(key, out var more) && more)
+            Post(key);
     }
 
     private async Task RunBulkAsync(Job job, int lastLine, CancellationToken cancel, CancellationToken stopping)
@@ -120,6 +142,7 @@ internal sealed class JobRunner(JobStore jobs, JobExecutionFactory executions, J
         {
             running.TryRemove(job.Id, out _);
             bulks.TryRemove(job.Id, out _);
+            Leave(job.SerialKey);
         }
     }
 

@@ -57,12 +57,15 @@ internal sealed class JobStore(PortalStore store, TimeProvider time)
         return db.Jobs.AnyAsync(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running), ct);
     }
 
-    /// <summary>Claims the next job of a key, with the number of its last log line; null when there is none or when somebody else runs one.</summary>
+    /// <summary>
+    /// Claims the next job of a key, with the number of its last log line; null when there is none or when somebody else runs one. A running job of this owner is one that
+    /// it gave up: it asks only for keys of which it runs nothing, so no clock decides about its own.
+    /// </summary>
     public Task<ClaimedJob?> ClaimAsync(string key, string owner, CancellationToken ct) => store.WriteWithPatienceAsync(async db =>
     {
         var job = await db.Jobs.Where(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running)).OrderBy(j => j.Seq).FirstOrDefaultAsync(ct);
         var now = time.GetUtcNow();
-        if (job is null || (job.State == JobState.Running && job.LeaseUntil > now))
+        if (job is null || (job.State == JobState.Running && job.Owner != owner && job.LeaseUntil > now))
             return null;
         job.State = JobState.Running;
         job.Owner = owner;

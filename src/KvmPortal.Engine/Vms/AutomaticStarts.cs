@@ -13,7 +13,7 @@ namespace KvmPortal.Engine.Vms;
 internal sealed class AutomaticStarts(VmOperations vms, HostLink link, HostBoot boot, PortalEvents events, TimeProvider time) : BackgroundService
 {
     private static readonly Caller Caller = Caller.System("automatic-start");
-    private readonly Dictionary<VmId, List<DateTimeOffset>> restarts = [];
+    private readonly Dictionary<VmId, List<long>> restarts = [];
 
     /// <summary>Seconds before the n-th restart within the window: 1, 2, 4 … 60.</summary>
     public static TimeSpan BackOff(int earlier) => TimeSpan.FromSeconds(Math.Min(60, Math.Pow(2, Math.Min(earlier, 10))));
@@ -56,10 +56,9 @@ internal sealed class AutomaticStarts(VmOperations vms, HostLink link, HostBoot 
         var policy = definition.Restart.Policy;
         if (policy == RestartPolicy.Never || (policy == RestartPolicy.OnCrash && !ended.Crashed))
             return;
-        var now = time.GetUtcNow();
         if (!restarts.TryGetValue(ended.VmId, out var earlier))
             restarts[ended.VmId] = earlier = [];
-        earlier.RemoveAll(at => now - at > TimeSpan.FromSeconds(definition.Restart.WindowSeconds));
+        earlier.RemoveAll(at => time.GetElapsedTime(at) > TimeSpan.FromSeconds(definition.Restart.WindowSeconds));
         var target = new Jobs.JobTarget(Jobs.TargetType.Vm, ended.VmId.Value, definition.Name);
         if (earlier.Count >= definition.Restart.MaxRestarts)
         {
@@ -67,7 +66,7 @@ internal sealed class AutomaticStarts(VmOperations vms, HostLink link, HostBoot 
             return;
         }
 
-        earlier.Add(now);
+        earlier.Add(time.GetTimestamp());
         // Waits apart: one machine's patience delays no other.
         _ = StartLaterAsync(ended.VmId, definition, earlier.Count, ct);
     }

@@ -32,6 +32,8 @@ public sealed record MachineSpec
     /// <summary>A file with saved machine state to resume from (`suspend`); null for a fresh boot.</summary>
     public string? RestoreFrom { get; init; }
     public ConfinementSpec Confinement { get; init; } = new();
+    /// <summary>Where its threads and memory go; null leaves them to the host's scheduler.</summary>
+    public MachinePlacement? Placement { get; init; }
 }
 
 public enum Accelerator { Kvm, Tcg }

@@ -22,7 +22,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     private readonly QemuProcess process;
     private readonly Action removeRun;
     private readonly TaskCompletionSource gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Dictionary<string, DateTimeOffset> lastNotices = [];
+    private readonly Dictionary<string, long> lastNotices = [];
     private volatile bool detaching;
     private volatile QmpClient? qmp;
     private int pulsing;
@@ -378,11 +378,10 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     /// <summary>A guest can cause these at will: one of a kind per second.</summary>
     private void Notice(string kind, string text, bool warning = false)
     {
-        var now = time.GetUtcNow();
-        if (lastNotices.TryGetValue(kind, out var last) && now - last < TimeSpan.FromSeconds(1))
+        if (lastNotices.TryGetValue(kind, out var last) && time.GetElapsedTime(last) < TimeSpan.FromSeconds(1))
             return;
-        lastNotices[kind] = now;
-        tell(new MachineNotice { At = now, MachineId = Id, Kind = kind, Text = text, Warning = warning });
+        lastNotices[kind] = time.GetTimestamp();
+        tell(new MachineNotice { At = time.GetUtcNow(), MachineId = Id, Kind = kind, Text = text, Warning = warning });
     }
 
     private MachineEnded Ended()

@@ -25,6 +25,32 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
         File.Move(temporary, path, overwrite: true);
     }
 
+    /// <summary>
+    /// For a machine that runs although its record is gone or broken (a disk error, somebody's hand): known by the path of its pid file on its command line, which no other process
+    /// has. What its sockets and arguments do not tell is left out: it can be watched, used and ended, but its disks are not measured until its next start. Null when nothing runs.
+    /// </summary>
+    public static RunRecord? Rebuild(Guid id, MachinePaths paths, string bootId, DateTimeOffset now)
+    {
+        if (QemuProcess.WithArgument(argument => argument == paths.PidFile) is not [var process])
+            return null;
+        var kvm = Linux.HostPaths.Read($"/proc/{process.Pid}/cmdline")?.Split('\0').Any(a => a == "kvm" || a.StartsWith("kvm,", StringComparison.Ordinal)) == true;
+        return new RunRecord(process.Pid, process.StartTicks, bootId, now, new MachineSpec
+        {
+            Id = id,
+            Name = $"{id:N}",
+            Accelerator = kvm ? Accelerator.Kvm : Accelerator.Tcg,
+            Family = MachineFamily.Q35,
+            MachineType = "q35",
+            Cpu = new CpuSpec(1, 1, "max", 1),
+            Memory = new MemorySpec(1, 4),
+            Firmware = new FirmwareSpec(FirmwareType.Bios, false),
+            Serial = File.Exists(paths.SerialSocket),
+            Vnc = File.Exists(paths.VncSocket),
+            GuestAgent = File.Exists(paths.GuestAgentSocket),
+            Balloon = false,
+        });
+    }
+
     /// <summary>Null when there is none or it cannot be read.</summary>
     public static RunRecord? Read(string path)
     {

@@ -88,7 +88,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
     {
         await Task.Yield();
         var paths = MachinePaths.For(folders, id);
-        var run = RunRecord.Read(paths.RecordFile);
+        var run = RunRecord.Read(paths.RecordFile) ?? RunRecord.Rebuild(id, paths, bootId, time.GetUtcNow());
         if (run is null || run.Launching)
         {
             await EndCutStartAsync(paths, ct);

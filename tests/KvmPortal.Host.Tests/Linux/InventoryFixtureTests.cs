@@ -1,7 +1,6 @@
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Linux.Inventory;
 using KvmPortal.Host.Tests.Linux.Fixtures;
-using KvmPortal.Host.Tests.Qemu;
 
 namespace KvmPortal.Host.Tests.Linux;
 
@@ -67,10 +66,7 @@ public sealed class InventoryFixtureTests
         foreach (var share in (double[])[0.02, 0.3, 0.9])
         {
             var files = FixtureHosts.Build(name);
-            var paths = files.Paths;
-            foreach (var path in paths.Where(_ => random.NextDouble() < share))
-                files.Remove(path);
-            Sound(Read(files));
+            Sound(Read(files.RemoveAll([.. files.Paths.Where(_ => random.NextDouble() < share)])));
         }
     }
 
@@ -85,8 +81,8 @@ public sealed class InventoryFixtureTests
         for (var round = 0; round < 10; round++)
         {
             var files = FixtureHosts.Build(name);
-            foreach (var path in files.Paths.Where(_ => random.NextDouble() < 0.2))
-                files.Remove(path).File(path, odd[random.Next(odd.Length)]);
+            foreach (var path in files.Paths.Where(_ => random.NextDouble() < 0.2).Where(files.IsFile))
+                files.File(path, odd[random.Next(odd.Length)]);
             Sound(Read(files));
         }
     }
@@ -103,9 +99,8 @@ public sealed class InventoryFixtureTests
 
     internal static HostInventory Read(HostTreeFiles files)
     {
-        using var root = new ScratchFolder();
-        files.WriteTo(root.Path);
-        return InventoryReader.Read(new HostTree(root.Path));
+        using var written = files.WriteOut();
+        return InventoryReader.Read(new HostTree(written.Root));
     }
 
     /// <summary>What holds for every inventory, whatever was missing.</summary>

@@ -37,7 +37,7 @@ internal static class CpuReader
         foreach (var node in nodes)
             foreach (var id in node.Cpus)
                 nodeOf.TryAdd(id, node.Id);
-        return [.. present.Select(id =>
+        return [.. WithKinds([.. present.Select(id =>
         {
             var folder = $"{Root}/cpu{id}";
             return new LogicalCpu(id, online.Contains(id), tree.Int($"{folder}/topology/physical_package_id") is { } package and >= 0 ? package : null, tree.Int($"{folder}/topology/die_id") is { } die and >= 0 ? die : null,
@@ -46,7 +46,7 @@ internal static class CpuReader
             {
                 ResumeLatencyMicroseconds = Latency(tree.Text($"{folder}/power/pm_qos_resume_latency_us", 32)),
             };
-        })];
+        })])];
     }
 
     private static (CpuSet? Cluster, CpuSet? L2, CpuSet? L3) Shared(HostTree tree, string folder)
@@ -92,13 +92,25 @@ internal static class CpuReader
             return kinds;
         }
 
-        var capacities = present.Select(id => (Id: id, Capacity: tree.Int($"{Root}/cpu{id}/cpu_capacity"))).ToList();
-        if (capacities.Any(c => c.Capacity is null) || capacities.Select(c => c.Capacity).Distinct().Count() < 2)
+        var capacities = present.Select(id => (Id: id, Capacity: tree.Int($"{Root}/cpu{id}/cpu_capacity"))).Where(c => c.Capacity is > 0).ToDictionary(c => c.Id, c => c.Capacity!.Value);
+        if (capacities.Count == 0 || capacities.Values.Min() >= capacities.Values.Max() * AlikeShare)
             return kinds;
-        var most = capacities.Max(c => c.Capacity);
         foreach (var (id, capacity) in capacities)
-            kinds[id] = capacity == most ? CpuKind.Performance : CpuKind.Efficiency;
+            kinds[id] = capacity >= capacities.Values.Max() * AlikeShare ? CpuKind.Performance : CpuKind.Efficiency;
         return kinds;
+    }
+
+    // Cores of one kind differ by a little: the best of a die are let run a little faster.
+    private const double AlikeShare = 0.85;
+
+    /// <summary>Hybrid x86 under kernels that do not name the kinds: small cores share an L2 among several, big ones have their own and run faster.</summary>
+    private static IEnumerable<LogicalCpu> WithKinds(List<LogicalCpu> cpus)
+    {
+        bool Small(LogicalCpu cpu) => cpu.L2.Count > cpu.Core.Count;
+        var known = cpus.Where(c => c is { L2.IsEmpty: false, MaxMHz: not null }).ToList();
+        var (big, small) = (known.Where(c => !Small(c)).ToList(), known.Where(Small).ToList());
+        return cpus.Any(c => c.Kind != CpuKind.Unknown) || big.Count == 0 || small.Count == 0 || small.Max(c => c.MaxMHz) >= big.Min(c => c.MaxMHz) ? cpus
+            : cpus.Select(c => c.L2.IsEmpty ? c : c with { Kind = Small(c) ? CpuKind.Efficiency : CpuKind.Performance });
     }
 
     private static bool HypervisorBelow(HostTree tree, IReadOnlyList<string> flags) =>
@@ -125,13 +137,15 @@ internal static class CpuReader
 
         string? Of(string key) => first.GetValueOrDefault(key);
         IReadOnlyList<string> Words(string? text) => text is null ? [] : [.. text.Split(' ', StringSplitOptions.RemoveEmptyEntries).Distinct().Order(StringComparer.Ordinal)];
-        var architecture = Of("CPU implementer") is not null ? "aarch64"
+        var architecture = Of("CPU implementer") is not null ? Of("CPU architecture") is "7" or "6" or "5TEJ" ? "arm" : "aarch64"
             : Of("vendor_id") == "IBM/S390" ? "s390x"
             : Of("flags") is not null ? "x86_64"
             : Of("cpu")?.StartsWith("POWER", StringComparison.Ordinal) == true ? "ppc64le"
+            : Of("cpu")?.Contains("altivec", StringComparison.Ordinal) == true ? "ppc64"
+            : Of("arch") == "IA-64" ? "ia64"
             : Of("isa") is not null ? "riscv64"
             : tree.IsThisHost ? RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "aarch64" : "x86_64" : "unknown";
-        var (vendor, model) = architecture == "aarch64" ? ArmNames.Of(Of("CPU implementer"), Of("CPU part")) : (Of("vendor_id"), Of("model name") ?? Of("cpu") ?? Of("uarch"));
+        var (vendor, model) = architecture is "aarch64" or "arm" ? ArmNames.Of(Of("CPU implementer"), Of("CPU part")) : (Of("vendor_id"), Of("model name") ?? Of("cpu") ?? Of("uarch"));
         return new Info(vendor, model ?? Of("model name"), architecture, Words(Of("flags") ?? Of("Features") ?? Of("features")), Words(Of("vmx flags")), Of("microcode"), CpuSet.Of(processors));
     }
 }

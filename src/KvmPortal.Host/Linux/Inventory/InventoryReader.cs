@@ -13,10 +13,12 @@ internal static class InventoryReader
         var kernel = Task.Run(() => KernelReader.Read(tree));
         var rest = Task.Run(() => (Nics: NicReader.Read(tree), Blocks: BlockReader.Read(tree), Memory: MemoryReader.Read(tree), Kvm: KvmReader.Read(tree)));
         var nodes = NumaReader.Read(tree);
-        var (cpu, cpus) = CpuReader.Read(tree, nodes);
-        nodes = [.. nodes.Select(n => n with { Cpus = n.Cpus & cpu.Online })];
-        var groups = PciReader.Groups(tree, Ended(pci));
         var (nics, blocks, memory, kvm) = Ended(rest);
+        var (cpu, cpus) = CpuReader.Read(tree, nodes);
+        nodes = [.. nodes.Select(n => n with { Cpus = n.Cpus & cpu.Online, MemoryMiB = n.MemoryMiB ?? (nodes.Count == 1 && memory.TotalMiB > 0 ? memory.TotalMiB : null) })];
+        if (memory.TotalMiB == 0)
+            memory = memory with { TotalMiB = nodes.Sum(n => n.MemoryMiB ?? 0) };
+        var groups = PciReader.Groups(tree, Ended(pci));
         return new HostInventory
         {
             Cpu = cpu,

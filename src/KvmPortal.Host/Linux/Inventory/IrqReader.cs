@@ -12,14 +12,25 @@ internal static partial class IrqReader
     public static IReadOnlyList<InterruptLine> Read(HostTree tree)
     {
         var names = Names(tree);
+        var raised = Raised(tree);
         return [.. tree.Numbered("/proc/irq", "").Take(MaxIrqs).Select(number =>
         {
             var name = names.GetValueOrDefault(number) ?? tree.Text($"/sys/kernel/irq/{number}/actions", 256) ?? "";
             return new InterruptLine(number, name, tree.Cpus($"/proc/irq/{number}/smp_affinity_list", $"/proc/irq/{number}/smp_affinity") ?? default, tree.Cpus($"/proc/irq/{number}/effective_affinity_list") ?? default, Managed().IsMatch(name) ? true : null)
             {
-                Pci = name.IndexOf("@pci:", StringComparison.Ordinal) is >= 0 and var at && PciReader.IsAddress(name[(at + 5)..]) ? name[(at + 5)..] : null,
+                Pci = name.IndexOf("@pci:", StringComparison.Ordinal) is >= 0 and var at && PciReader.IsAddress(name[(at + 5)..]) ? name[(at + 5)..] : raised.GetValueOrDefault(number),
             };
         }).Where(i => i.Name.Length > 0)];
+    }
+
+    /// <summary>The function that raises an interrupt by message, which each function lists.</summary>
+    private static Dictionary<int, string> Raised(HostTree tree)
+    {
+        var raised = new Dictionary<int, string>();
+        foreach (var address in tree.Names("/sys/bus/pci/devices").Where(PciReader.IsAddress).Take(8192))
+            foreach (var number in tree.Numbered($"/sys/bus/pci/devices/{address}/msi_irqs", "").Take(4096))
+                raised.TryAdd(number, address);
+        return raised;
     }
 
     /// <summary>Whether the interrupt controllers' names say that interrupts are remapped: x86 puts "IR-" before them.</summary>

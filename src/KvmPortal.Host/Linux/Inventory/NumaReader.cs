@@ -15,10 +15,11 @@ internal static class NumaReader
             return [Only(tree)];
         // A distance file has one column for each online node, in ascending order.
         var online = tree.Cpus($"{Root}/online") is { IsEmpty: false } told ? told.ToList() : folders;
+        var possible = tree.Cpus($"{Root}/possible")?.ToList() ?? [];
         var there = tree.Cpus("/sys/devices/system/cpu/online") is { IsEmpty: false } cpus ? cpus : (CpuSet?)null;
         var nodes = new List<NumaNode>();
         var taken = CpuSet.Empty;
-        foreach (var node in folders.Select(id => Node(tree, id, online)))
+        foreach (var node in folders.Select(id => Node(tree, id, online, possible)))
         {
             // POWER also lists CPUs that are not there; broken firmware has put one CPU into two nodes.
             var own = (there is { } set ? node.Cpus & set : node.Cpus) - taken;
@@ -29,14 +30,16 @@ internal static class NumaReader
         return nodes;
     }
 
-    private static NumaNode Node(HostTree tree, int id, List<int> online)
+    private static NumaNode Node(HostTree tree, int id, List<int> online, List<int> possible)
     {
         var folder = $"{Root}/node{id}";
         var row = (tree.Text($"{folder}/distance", 64 * 1024) ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
         var distances = new SortedDictionary<int, int>();
-        for (var i = 0; i < Math.Min(row.Length, online.Count); i++)
+        // A row that does not fit is not believed.
+        var columns = row.Length == online.Count ? online : row.Length == possible.Count ? possible : [];
+        for (var i = 0; i < columns.Count; i++)
             if (int.TryParse(row[i], NumberStyles.None, CultureInfo.InvariantCulture, out var distance))
-                distances[online[i]] = distance;
+                distances[columns[i]] = distance;
         distances.TryAdd(id, 10);
         long? total = null, free = null;
         foreach (var line in tree.Lines($"{folder}/meminfo", 64 * 1024))

@@ -10,6 +10,8 @@ public sealed class HostTreeFiles
     /// <summary>Every file, link and (empty) folder, sorted.</summary>
     public IReadOnlyList<string> Paths => [.. entries.Keys];
 
+    public bool IsFile(string path) => entries.TryGetValue(path, out var entry) && entry.Content is not null;
+
     /// <summary>A text file; the line end is added as the kernel does.</summary>
     public HostTreeFiles File(string path, string text) => Bytes(path, Encoding.UTF8.GetBytes(text.EndsWith('\n') ? text : text + "\n"));
 
@@ -50,6 +52,22 @@ public sealed class HostTreeFiles
         return this;
     }
 
+    /// <summary>Takes the named entries away, not what is below them.</summary>
+    public HostTreeFiles RemoveAll(IEnumerable<string> paths)
+    {
+        foreach (var path in paths)
+            entries.Remove(path);
+        return this;
+    }
+
+    /// <summary>Writes all of it below a folder that is gone when the result is disposed; in memory where the host offers that, for there are thousands of files.</summary>
+    public Written WriteOut()
+    {
+        var written = new Written(Directory.Exists("/dev/shm") ? Directory.CreateDirectory($"/dev/shm/kp-{Guid.NewGuid():N}").FullName : Directory.CreateTempSubdirectory("kp-").FullName);
+        WriteTo(written.Root);
+        return written;
+    }
+
     /// <summary>Writes all of it below a folder.</summary>
     public void WriteTo(string root)
     {
@@ -65,4 +83,12 @@ public sealed class HostTreeFiles
                 System.IO.File.CreateSymbolicLink(root + path, target);
         }
     }
+}
+
+/// <summary>A host's files in a folder.</summary>
+public sealed class Written(string root) : IDisposable
+{
+    public string Root => root;
+
+    public void Dispose() => Directory.Delete(root, recursive: true);
 }

@@ -1,0 +1,65 @@
+namespace KvmPortal.Engine;
+
+// Sentences of placement: why threads, memory and devices go where they go, what else was looked at, and what is done to the host for it.
+public static partial class Say
+{
+    public static Sentence BecauseOneNode => Make("All of it fits on one NUMA node, so no memory access crosses to another.");
+    public static Sentence BecauseSpan(int nodes, int distance, int packages) => Make($"No fewer than {nodes} nodes will do; these are the nearest to each other (distance {distance}, packages: {packages}), and the guest sees them as its own.");
+    public static Sentence BecauseDeviceHere(string device, int node) => Make($"The device {device} is at node{node}.");
+    public static Sentence BecauseWholeCores => Make("Whole cores that nobody else gets.");
+    public static Sentence BecauseSameNode(string device, int node) => Make($"On the node of {device}, node{node}.");
+    public static Sentence BecauseOneCache => Make("All of them share one L3 cache.");
+    public static Sentence BecauseCaches(int caches) => Make($"Over {caches} L3 caches, as few as the free cores allow.");
+    public static Sentence BecauseClusters(int clusters) => Make($"Over {clusters} clusters of cores, whole ones first.");
+    public static Sentence BecauseFastOnly => Make("Performance cores only: kinds of cores are never mixed.");
+    public static Sentence BecauseSlowOnly => Make("Efficiency cores only, as there are too few performance cores: kinds of cores are never mixed.");
+    public static Sentence BecauseIsolate(string cpus) => Make($"One vCPU for each core; the threads {cpus} stay idle, so nothing shares a core's units.");
+    public static Sentence BecauseNoSmt => Make("One vCPU for each core; these cores have just one thread.");
+    public static Sentence BecausePair(int threads) => Make($"{threads} vCPUs for each core; the guest sees them as threads of one core.");
+    public static Sentence BecauseFewFastCores => Make("Too few performance cores are free for one vCPU each, and both threads of a fast core are better than slow cores.");
+    public static Sentence BecauseAsPinned => Make("The guest sees sockets, cores and threads exactly as they are pinned.");
+    public static Sentence BecauseBound(int node) => Make($"Bound to node{node}, where its vCPUs are.");
+    public static Sentence BecausePreferred => Make("From this node where it has room, else from others.");
+    public static Sentence BecauseDowngrade(string wanted, string taken) => Make($"Pages of {taken} instead of {wanted}, of which there are not enough.");
+    public static Sentence BecauseGrown(long pages) => Make($"{pages} pages are added to the node's pool before the start.");
+    public static Sentence BecauseHugeAsked => Make("Huge pages were asked for.");
+    public static Sentence BecauseHousekeeping => Make("The housekeeping cores of its nodes: near, and no disturbance to vCPUs.");
+    public static Sentence BecauseOwnEmulator => Make("A core of its own, so that serving many accelerators disturbs neither vCPUs nor the host.");
+    public static Sentence BecauseOwnIo(int disks) => Make($"A CPU of its own, since disks deserve it (fast disks: {disks}).");
+    public static Sentence BecauseVhost => Make("With the emulator: forgotten vhost threads disturb vCPUs.");
+    public static Sentence BecauseDeviceNear(int node) => Make($"On a node of the machine, node{node}.");
+    public static Sentence BecauseDeviceRemote(int node) => Make($"At node{node}, which is none of the machine's: each access crosses nodes.");
+    public static Sentence BecauseLocalCpus(int node) => Make($"The kernel names no node, but all of its local CPUs are on node{node}.");
+    public static Sentence BecauseNodeUnknown => Make("The kernel does not say at which node it is.");
+    public static Sentence BecauseCompanions(string devices) => Make($"Goes along with other functions of its card: {devices}.");
+    public static Sentence BecauseSharedPool => Make("Floats over the CPUs of the shared pool.");
+    public static Sentence BecauseSharedNode(int node) => Make($"node{node} has room for its memory and the fewest vCPUs for each CPU.");
+    public static Sentence BecauseSharedHost => Make("No single node has room for its memory, so it uses all of them.");
+    public static Sentence KeptForHost => Make("Kept for the host: QEMU's own threads, interrupts and everything else run there.");
+    public static Sentence HeldByMachine(string machine) => Make($"Held by the machine {machine}.");
+    public static Sentence RejectCores(int need, int free, int node) => Make($"node{node} has {free} free cores, {need} are needed.");
+    public static Sentence RejectRemote(string device, int node, int distance) => Make($"The device {device} would be remote: it is at node{node}, distance {distance}.");
+    public static Sentence RejectNoDevice(int node) => Make($"None of the machine's devices is at node{node}.");
+    public static Sentence RejectNoShared(int node) => Make($"No CPU of node{node} is left in the shared pool.");
+    public static Sentence WorseRemote(long devices) => Make($"{devices} devices would be remote.");
+    public static Sentence WorseNodes(long nodes, long best) => Make($"It would take {nodes} nodes instead of {best}.");
+    public static Sentence WorseDistance(long distance, long best) => Make($"Its nodes are farther apart (distance {distance} instead of {best}).");
+    public static Sentence WorsePackages(long packages, long best) => Make($"It would touch {packages} packages instead of {best}.");
+    public static Sentence WorseCaches(long caches, long best) => Make($"It would touch {caches} more L3 caches than are needed, instead of {best}.");
+    public static Sentence WorseClusters(long clusters, long best) => Make($"It would touch {clusters} more clusters of cores than are needed, instead of {best}.");
+    public static Sentence WorseDeviceRich => Make("It has devices that other machines may want to be near to.");
+    public static Sentence WorseLeftover(long cores, long best) => Make($"It would leave {cores} cores in partly used L3 caches instead of {best}.");
+    public static Sentence WorsePages(long pages, long best) => Make($"It fits less well: {pages} huge pages would be left instead of {best}.");
+    public static Sentence WorseNumber => Make("Just as good; the lower number was taken.");
+    public static Sentence WorseShared => Make("More loaded, or it fits less well.");
+    public static Sentence AlternativeCores(string nodes, string cpus, Sentence why) => Make($"{nodes}, cpu {cpus}. {why}");
+    public static Sentence AlternativeNode(string node) => Make($"On node{node} instead.");
+    public static Sentence AlternativePair => Make("Both threads of each core: half the cores, but vCPUs share their units.");
+    public static Sentence AlternativeIsolate => Make("One vCPU for each core: steadier, but twice the cores.");
+    public static Sentence ActionGrowPool(int node, long pages, long size) => Make($"Add {pages} huge pages of {size} KiB to node{node} and read back whether they are there.");
+    public static Sentence ActionMoveInterrupt(int number, string name, string cpus) => Make($"Move interrupt {number} ({name}) to CPUs {cpus}.");
+    public static Sentence ActionPartition(string cpus) => Make($"Isolate CPUs {cpus} as a partition, so that the kernel keeps everything else off them.");
+    public static Sentence ActionBindDevice(string device) => Make($"Bind {device} to vfio-pci.");
+    public static Sentence ActionWakeUp(string cpus, int microseconds) => Make($"Limit the wake-up of CPUs {cpus} to {microseconds} µs.");
+    public static Sentence ActionGovernor(string cpus) => Make($"Set the frequency governor of CPUs {cpus} to performance.");
+}
