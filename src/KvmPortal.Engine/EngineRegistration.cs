@@ -67,9 +67,9 @@ public static class EngineRegistration
         services.AddSingleton<HostBoot>();
         services.AddHosted<HostLink>();
         services.AddHosted<StrangerWatch>();
-        services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>()));
         services.AddSingleton(sp => new HostInventories(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
         services.AddHosted<HostInventoryWatch>();
+        services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>(), sp.GetRequiredService<PreparationOperations>()));
         services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
     }

@@ -80,7 +80,7 @@ public sealed record IrqAffinitySetting(CpuSet AwayFrom) : HostSetting
 public sealed record IrqbalanceBanSetting(CpuSet Cpus) : HostSetting
 {
     [JsonIgnore] public override string Key => "irqbalance-ban";
-    public override bool OutlivesBoot => true;
+    [JsonIgnore] public override bool OutlivesBoot => true;
 }
 
 /// <param name="Name">With dots, e.g. vm.swappiness; only known ones.</param>
