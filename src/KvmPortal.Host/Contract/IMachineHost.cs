@@ -63,6 +63,12 @@ public interface IMachineHost
     /// <summary>What a setting would write on this host now; and, for a preparation, whether what it wrote is still so. Changes nothing.</summary>
     Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Where the threads and the memory of a running machine are, as the kernel says, beside where they are to be. Walks the machine's page tables: for a look now and then.
+    /// Throws <see cref="HostError.NotRunning"/>.
+    /// </summary>
+    Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken);
+
     /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
     Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);
 
