@@ -181,6 +181,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) =>
         Task.Run(() => settings.Look(setting, preparationId), cancellationToken);
 
+    /// <inheritdoc/>
+    public IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken) => HardwareUevents.WatchAsync(time, cancellationToken);
+
     /// <summary>The inventory of a tree of kernel files that was captured, on this host or another; `/` is this host.</summary>
     public static HostInventory ReadInventory(string root) => InventoryReader.Read(new HostTree(root));
 
