@@ -560,6 +560,23 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.ToTable("VmRollups", (string)null);
                 });
 
+            modelBuilder.Entity("KvmPortal.Engine.Placements.ReservationRow", b =>
+                {
+                    b.Property<Guid>("VmId")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Held")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<long>("Since")
+                        .HasColumnType("INTEGER");
+
+                    b.HasKey("VmId");
+
+                    b.ToTable("Reservations", (string)null);
+                });
+
             modelBuilder.Entity("KvmPortal.Engine.Vms.Disk", b =>
                 {
                     b.Property<Guid>("Id")

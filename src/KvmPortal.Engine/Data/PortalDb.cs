@@ -29,6 +29,7 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
     internal DbSet<AccessToken> AccessTokens => Set<AccessToken>();
     internal DbSet<MachineUid> MachineUids => Set<MachineUid>();
     internal DbSet<HostPreparation> HostPreparations => Set<HostPreparation>();
+    internal DbSet<Placements.ReservationRow> Reservations => Set<Placements.ReservationRow>();
     internal DbSet<HostSnapshotRow> HostSnapshots => Set<HostSnapshotRow>();
     internal DbSet<PortalFact> PortalFacts => Set<PortalFact>();
     internal DbSet<IdempotencyKey> IdempotencyKeys => Set<IdempotencyKey>();

@@ -25,7 +25,7 @@ internal static class StartPlanner
         steps.Add(PlanStep.Host(new RunMachine { MachineId = vm.Id.Value }, Say.LetRun));
         if (vm.SuspendPath is not null)
             steps.Add(PlanStep.Portal(new RecordSuspend(vm.Id, null), Say.ForgetSaved, Say.ForgetSavedWhy));
-        return new Plan { Steps = steps, Reasons = resolved.Reasons, Warnings = resolved.Warnings };
+        return new Plan { Steps = steps, Reasons = resolved.Reasons, Warnings = resolved.Warnings, Placement = resolved.Placement };
     }
 }
 

@@ -25,6 +25,13 @@ public sealed class BootParameterTests
         Assert.Equal("root=/dev/nvme0n1p2 ro console=tty0 intel_iommu=off hugepagesz=2M hugepages=128", advice.SystemdBoot);
     }
 
+    [Fact]
+    public void What_is_for_init_stays_behind_and_counts_for_nothing()
+    {
+        Assert.Equal("quiet iommu=pt -- iommu=pt --debug", BootParameters.Compare(["iommu=pt"], "quiet -- iommu=pt --debug").SystemdBoot);
+        Assert.Equal("iommu=pt -- a", BootParameters.Compare(["iommu=pt"], "-- a").SystemdBoot);
+    }
+
     [Theory]
     [InlineData("default_hugepagesz=1G hugepagesz=1G hugepages=8", "default_hugepagesz=1G hugepages=8", true)]
     [InlineData("hugepagesz=1G hugepages=8", "hugepagesz=1G hugepages=9", false)]

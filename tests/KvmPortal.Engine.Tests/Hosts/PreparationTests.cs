@@ -81,7 +81,7 @@ public sealed class PreparationTests
         var view = Assert.Single(await portal.Get<PreparationOperations>().ListAsync(TestPortal.Ada, default));
         Assert.Equal((PreparationState.Applied, "irqs-stay"), (view.State, view.Reason!.Code));
         Assert.Equal($"/proc/irq/{last.Number}/smp_affinity_list", view.Values[0].Path);
-        Assert.Equal("kernel-refused", HostSentences.Read(view.Values[0].Problem!).Code);
+        Assert.Equal("irq-placed", HostSentences.Read(view.Values[0].Problem!).Code);
         Assert.False(CpuSet.Parse(portal.SimulatedHost[$"/proc/irq/{irqs[0].Number}/smp_affinity_list"]).Overlaps(setting.AwayFrom));
     }
 

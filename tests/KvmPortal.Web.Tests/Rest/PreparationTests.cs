@@ -33,6 +33,19 @@ public sealed class PreparationTests(RunningPortal portal) : IClassFixture<Runni
         await ProblemAssert.IsAsync(await portal.SendAsync("DELETE", undo), 409, "conflict");
     }
 
+    [Fact]
+    public async Task What_the_readiness_report_offers_can_be_given_back_as_it_is()
+    {
+        var report = await portal.JsonAsync("/api/v1/hosts/local/readiness");
+        var offered = report["checks"]!.AsArray().SelectMany(c => c!["fixes"]!.AsArray()).Select(f => f!["setting"]).OfType<JsonObject>().ToList();
+        Assert.NotEmpty(offered);
+        foreach (var setting in offered)
+        {
+            var answer = await portal.SendAsync("POST", Path + "?dryRun=true", new JsonObject { ["settings"] = new JsonArray(setting.DeepClone()) }.ToJsonString());
+            Assert.True(answer.StatusCode == HttpStatusCode.OK, await answer.Content.ReadAsStringAsync());
+        }
+    }
+
     [Theory]
     [InlineData("""{"settings":[{"kind":"ksm","state":"maybe"},{"kind":"sysctl","name":"vm.swappiness","value":"900"}]}""", 422, "/settings/0/state /settings/1/value")]
     [InlineData("""{"settings":[{"kind":"cpu-latency","cpus":"900","maxMicroseconds":1}]}""", 422, "/settings/0/cpus")]
