@@ -30,6 +30,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly DiskFiles disks;
     private readonly SettingSteps settings;
     private readonly PlacementWatch placements;
+    private readonly SharedReading<HostInventory> inventory;
     private readonly Lazy<Task> found;
     private CpuFacts? cpu;
 
@@ -48,6 +49,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         disks = new DiskFiles(folders);
         settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
             options.KernelRoot == "/" && SystemdUnits.Available ? ct => SystemdUnits.TryRestartAsync("irqbalance.service", ct) : null);
+        inventory = new SharedReading<HostInventory>(() => HardwareUevents.WithGap(ReadInventory(options.KernelRoot)));
         found = new Lazy<Task>(FindAsync);
     }
 
@@ -179,7 +181,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.Run(() => ReadInventory(options.KernelRoot), cancellationToken);
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inventory.ReadAsync(cancellationToken);
 
     /// <inheritdoc/>
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) =>
