@@ -20,7 +20,7 @@ public sealed class PreparationPageTests
     public async Task Pages_are_planned_set_listed_and_undone(string language, string state, string summary, string undo, string none, string willDo)
     {
         var before = CultureInfo.CurrentUICulture;
-        CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.CurrentUICulture = new CultureInfo(language);
+        CultureInfo.CurrentUICulture = new CultureInfo(language);
         try
         {
             await using var portal = await PagePortal.StartAsync();
@@ -48,7 +48,7 @@ public sealed class PreparationPageTests
         }
         finally
         {
-            CultureInfo.DefaultThreadCurrentUICulture = CultureInfo.CurrentUICulture = before;
+            CultureInfo.CurrentUICulture = before;
         }
     }
 
@@ -68,6 +68,24 @@ public sealed class PreparationPageTests
         await model.FollowAsync(PagePortal.Ada, () => { }, default);
         Assert.Equal((JobState.Failed, "pages-short"), (model.Job!.State, model.Job.Error!.Detail!.Code));
         Assert.Single(model.InForce!);
+    }
+
+    [Fact]
+    public async Task Boot_parameters_are_chosen_and_their_line_is_shown_before_anybody_promises_them()
+    {
+        await using var portal = await PagePortal.StartAsync();
+        var page = portal.Browser.Render<CascadingValue<Caller>>(p => p.Add(v => v.Value, PagePortal.Ada).AddChildContent<HostPreparations>());
+        page.WaitForAssertion(() => Assert.NotEmpty(page.FindAll("#boot-parameters fieldset input")));
+        Assert.DoesNotContain("GRUB_CMDLINE_LINUX", page.Markup, StringComparison.Ordinal);
+        Assert.True(page.Find("#boot-parameters button").HasAttribute("disabled"));
+        var first = page.Find("#boot-parameters fieldset code").TextContent;
+        page.Find("#boot-parameters fieldset input").Change(true);
+        page.Find("#boot-others").Input("quiet a=$(reboot)");
+        Assert.Contains($"GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {first} quiet\"", page.Find("#boot-parameters pre").TextContent, StringComparison.Ordinal);
+        page.Find("#boot-parameters button").Click();
+        page.WaitForAssertion(() => Assert.Contains("waits for a boot", page.Find("#boot-parameters .chip").TextContent, StringComparison.Ordinal));
+        page.Find("#boot-parameters button").Click();
+        page.WaitForAssertion(() => Assert.NotEmpty(page.FindAll("#boot-parameters fieldset input")));
     }
 
     [Fact]
