@@ -6,6 +6,7 @@ using KvmPortal.Host.Linux;
 using KvmPortal.Host.Linux.Inventory;
 using KvmPortal.Host.Linux.Settings;
 using KvmPortal.Host.Metrics;
+using KvmPortal.Host.Pinning;
 using KvmPortal.Host.Qemu;
 using KvmPortal.Host.Qmp;
 using Microsoft.Extensions.Logging;
@@ -28,6 +29,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly ImageStore images;
     private readonly DiskFiles disks;
     private readonly SettingSteps settings;
+    private readonly PlacementWatch placements;
+    private readonly SharedReading<HostInventory> inventory;
     private readonly Lazy<Task> found;
     private CpuFacts? cpu;
 
@@ -39,11 +42,14 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         probe = new QemuProbe(options.QemuBinary, Path.Combine(options.DataRoot, "host"), loggers.CreateLogger<QemuProbe>());
         proof = new KvmProof(Path.Combine(options.DataRoot, "host"), TimeSpan.FromSeconds(options.KvmProofSeconds), time);
         machines = new RunningMachines(folders, new MachineLauncher(folders, paths, options, time), time, loggers.CreateLogger<RunningMachines>());
-        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId);
+        var threads = new ThreadTree(paths);
+        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, new Pins(threads, new KernelAffinity())));
+        placements = new PlacementWatch(machines, threads, time, loggers.CreateLogger<PlacementWatch>());
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
         settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
             options.KernelRoot == "/" && SystemdUnits.Available ? ct => SystemdUnits.TryRestartAsync("irqbalance.service", ct) : null);
+        inventory = new SharedReading<HostInventory>(() => HardwareUevents.WithGap(ReadInventory(options.KernelRoot)));
         found = new Lazy<Task>(FindAsync);
     }
 
@@ -175,7 +181,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.Run(() => ReadInventory(options.KernelRoot), cancellationToken);
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inventory.ReadAsync(cancellationToken);
 
     /// <inheritdoc/>
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) =>
@@ -191,6 +197,14 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     public static int CaptureInventory(string root, Stream output) => HostCapture.Write(root, output);
 
     /// <inheritdoc/>
+    public async Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken)
+    {
+        await found.Value.WaitAsync(cancellationToken);
+        var machine = machines.Get(machineId);
+        return await Task.Run(() => new PlacementReader(paths, time).Read(machine.Threads, machine.Run.Placement, machine.Run.Spec.Memory), cancellationToken);
+    }
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) =>
         Task.Run(() => new StrangerReader(paths).Read(Environment.ProcessId, machines.All.Select(m => m.Pid).ToHashSet()), cancellationToken);
 
@@ -198,7 +212,11 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => Task.FromResult(images.List(folder));
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => machines.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await placements.DisposeAsync();
+        await machines.DisposeAsync();
+    }
 
     private string JournalFolder => Path.Combine(options.DataRoot, "host", "settings");
 
@@ -212,6 +230,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         disks.Sweep();
         images.Sweep();
         await machines.FindAsync(facts.BootId, CancellationToken.None);
+        placements.Begin();
     }
 
     private HostFacts Facts(QemuCapabilities? q) => new()

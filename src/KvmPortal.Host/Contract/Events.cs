@@ -92,7 +92,7 @@ public sealed record MachineEnded : HostEvent
 public sealed record MachineNotice : HostEvent
 {
     public required Guid MachineId { get; init; }
-    /// <summary>Stable kebab-case kind: guest-reset, block-io-error, vnc-connected, vnc-disconnected, tpm-lost, balloon-change, watchdog.</summary>
+    /// <summary>Stable kebab-case kind: guest-reset, block-io-error, vnc-connected, vnc-disconnected, tpm-lost, balloon-change, watchdog, placement-drift, placement-repaired.</summary>
     public required string Kind { get; init; }
     public required string Text { get; init; }
     public bool Warning { get; init; }

@@ -66,6 +66,12 @@ public interface IMachineHost
     /// <summary>Tells, from the call on, when hardware came, went or changed; many announcements at once are one. Never ends by itself, and tells nothing where the host cannot know.</summary>
     IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Where the threads and the memory of a running machine are, as the kernel says, beside where they are to be. Walks the machine's page tables: for a look now and then.
+    /// Throws <see cref="HostError.NotRunning"/>.
+    /// </summary>
+    Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken);
+
     /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
     Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);
 

@@ -12,6 +12,7 @@ namespace KvmPortal.Host.Contract;
 [JsonDerivedType(typeof(DeleteDisk), "delete-disk")]
 [JsonDerivedType(typeof(PrepareMachine), "prepare-machine")]
 [JsonDerivedType(typeof(LaunchMachine), "launch-machine")]
+[JsonDerivedType(typeof(PinMachine), "pin-machine")]
 [JsonDerivedType(typeof(RunMachine), "run-machine")]
 [JsonDerivedType(typeof(PauseMachine), "pause-machine")]
 [JsonDerivedType(typeof(ResetMachine), "reset-machine")]
@@ -88,6 +89,18 @@ public sealed record LaunchMachine : MachineStep
 {
     public override string Kind => "launch-machine";
     public required MachineSpec Spec { get; init; }
+}
+
+/// <summary>
+/// Puts every thread of a launched or running machine on its CPUs, reads that back, and keeps it so: after a restart of the portal, too. What is moved by somebody else is told
+/// (<see cref="MachineNotice.Kind"/> `placement-drift`). Undo gives back <see cref="Before"/>, or all CPUs.
+/// </summary>
+public sealed record PinMachine : MachineStep
+{
+    public override string Kind => "pin-machine";
+    public required MachinePlacement Placement { get; init; }
+    /// <summary>What was pinned before, when a running machine is pinned anew; null: nothing.</summary>
+    public MachinePlacement? Before { get; init; }
 }
 
 /// <summary>QMP `cont`: from launched or paused to running. Undo pauses only if this step resumed a paused machine.</summary>

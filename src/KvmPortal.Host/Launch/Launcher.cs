@@ -19,6 +19,8 @@ internal sealed record ConfinedCommand
     public MountView? View { get; init; }
     /// <summary>False: a network namespace without any card.</summary>
     public bool HostNetwork { get; init; } = true;
+    /// <summary>May lock all of its memory (RLIMIT_MEMLOCK).</summary>
+    public bool LocksMemory { get; init; }
 }
 
 /// <summary>
@@ -35,7 +37,7 @@ internal sealed record ConfinedCommand
 /// </summary>
 internal sealed class Launcher
 {
-    private const string Outer = "umask 077; ulimit -c 0; ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -Hn)\"; out=$1; shift; exec \"$@\" </dev/null >\"$out\" 2>&1";
+    private const string Outer = "umask 077; ulimit -c 0; ulimit -n 65536 2>/dev/null || ulimit -n \"$(ulimit -Hn)\"; test \"$2\" != locks || ulimit -l unlimited 2>/dev/null || ulimit -l \"$(ulimit -Hl)\"; out=$1; shift 2; exec \"$@\" </dev/null >\"$out\" 2>&1";
     private const string Inner = "set -e; mount -a -T \"$1\"; cd \"$2\"; pivot_root . old; umount -l /old; cd /; shift 2; exec \"$@\"";
     private readonly Lazy<string?> noView = new(WhyNoView);
 
@@ -51,7 +53,7 @@ internal sealed class Launcher
     /// <summary>The whole command line, for <see cref="Spawn"/> and for tests.</summary>
     public static IEnumerable<string> Chain(ConfinedCommand command)
     {
-        string[] outer = ["/bin/sh", "-c", Outer, "launch", command.Output, "setsid"];
+        string[] outer = ["/bin/sh", "-c", Outer, "launch", command.Output, command.LocksMemory ? "locks" : "-", "setsid"];
         string[] unshare = command.View is null ? []
             : ["unshare", "--mount", "--ipc", "--uts", .. command.HostNetwork ? Array.Empty<string>() : ["--net"], "--propagation", "private"];
         string[] inner = command.View is { } view ? ["/bin/sh", "-c", Inner, "view", view.Table, view.Root] : [];

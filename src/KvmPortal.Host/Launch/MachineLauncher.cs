@@ -23,6 +23,8 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
     /// <summary>Starts swtpm, if the machine has a TPM, and QEMU. Throws LaunchFailed; what was started is then still to be ended by the caller.</summary>
     public async Task StartAsync(MachineSpec spec, IReadOnlyList<string> argv, MachinePaths at, Action<LaunchedProcesses> started, CancellationToken ct)
     {
+        if (!UsesSystemd)
+            MemoryLock.Require(host, spec);
         var plan = Decide(spec, at);
         GiveFiles(spec, at, plan.Uid);
         if (!UsesSystemd)
@@ -36,7 +38,7 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
             await SoftwareTpm.WaitAsync(tpm, at, ct);
         }
 
-        var machine = new ConfinedCommand { Argv = argv, Output = at.StderrFile, Uid = plan.Uid, Groups = plan.Groups, HostNetwork = plan.HostNetwork };
+        var machine = new ConfinedCommand { Argv = argv, Output = at.StderrFile, Uid = plan.Uid, Groups = plan.Groups, HostNetwork = plan.HostNetwork, LocksMemory = spec.Placement is { Locked: true } };
         var qemu = await SpawnAsync(spec, "vm", machine, plan.View, at.ViewDirectory, [.. ViewOf(spec, at, argv[0])], ct);
         started(new LaunchedProcesses(qemu, tpm));
     }

@@ -2,12 +2,13 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
+using KvmPortal.Host.Pinning;
 using KvmPortal.Host.Qmp;
 
 namespace KvmPortal.Host.Launch;
 
 /// <summary>The steps about one machine: each looks before it acts and can be undone as far as it was done.</summary>
-internal sealed class MachineSteps(RunningMachines machines, HostFolders folders, Func<MachineSpec, CancellationToken, Task<IReadOnlyList<string>>> compose, string bootId)
+internal sealed class MachineSteps(RunningMachines machines, HostFolders folders, Func<MachineSpec, CancellationToken, Task<IReadOnlyList<string>>> compose, string bootId, MachinePinning pinning)
 {
     private readonly ConcurrentDictionary<Guid, SemaphoreSlim> launching = new();
     private readonly SavedState saved = new(machines, folders);
@@ -18,6 +19,9 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         {
             case LaunchMachine launch:
                 yield return await LaunchOnceAsync(launch.Spec, ct);
+                break;
+            case PinMachine pin:
+                yield return new StepDone(await pinning.ApplyAsync(pin.MachineId, pin.Placement, ct));
                 break;
             case RunMachine:
                 yield return new StepDone(await RunAsync(step.MachineId, ct));
@@ -65,6 +69,9 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         {
             case LaunchMachine when machines.Find(step.MachineId) is not null:
                 await EndAsync(step.MachineId, MachineEnd.Quit, ct);
+                break;
+            case PinMachine pin when machines.Find(step.MachineId) is not null:
+                await pinning.UndoAsync(pin.MachineId, pin.Before, ct);
                 break;
             case RunMachine or ResetMachine when machines.Find(step.MachineId) is { State: MachineRunState.Running } running:
                 await running.Qmp.StopAsync(ct);

@@ -14,7 +14,7 @@ namespace KvmPortal.Host.Launch;
 ///  a command unanswered ► unresponsive ► asked again until it answers
 /// </code>
 /// </summary>
-internal sealed class MachineSupervisor : IAsyncDisposable
+internal sealed partial class MachineSupervisor : IAsyncDisposable
 {
     private readonly TimeProvider time;
     private readonly Action<HostEvent> tell;
@@ -43,9 +43,6 @@ internal sealed class MachineSupervisor : IAsyncDisposable
 
     /// <summary>What QEMU last said.</summary>
     public MachineRunState State { get; private set; } = MachineRunState.Prelaunch;
-
-    /// <summary>Host thread ids of the vCPUs, in vCPU order.</summary>
-    public IReadOnlyList<int> VcpuThreads { get; private set; } = [];
 
     /// <summary>Completes when the process is gone and its end has been told.</summary>
     public Task Gone => gone.Task;
@@ -90,7 +87,7 @@ internal sealed class MachineSupervisor : IAsyncDisposable
     private async Task TakeAsync(QmpClient connection, CancellationToken ct)
     {
         var state = MachineEndings.RunStateOf((await connection.QueryStatusAsync(ct)).Status);
-        VcpuThreads = [.. (await connection.QueryCpusFastAsync(ct)).OrderBy(c => c.CpuIndex).Select(c => c.ThreadId)];
+        await ReadThreadsAsync(connection, ct);
         if (Run.Spec.Serial && Serial is null)
             Serial = await SerialConsole.AttachAsync(paths.SerialSocket, process.Pid, ct);
         // The event that told which disk it was may have gone to nobody.

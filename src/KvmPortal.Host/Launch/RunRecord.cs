@@ -15,6 +15,8 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
     /// <summary>The software TPM's process; null for a machine without one.</summary>
     public int? TpmPid { get; init; }
     public long TpmStartTicks { get; init; }
+    /// <summary>Where its threads were put, and are to stay; null: anywhere.</summary>
+    public MachinePlacement? Placement { get; init; }
 
     private static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };
 

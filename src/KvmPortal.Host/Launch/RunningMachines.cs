@@ -174,6 +174,9 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
         }
     }
 
+    /// <summary>Tells every watcher of something about a machine that was noticed from outside.</summary>
+    public void Notify(MachineNotice notice) => Tell(notice);
+
     /// <summary>Removes what a run leaves outside the state folder.</summary>
     public void RemoveRun(Guid id, MachinePaths paths)
     {

@@ -38,6 +38,10 @@ internal static class QmpCommands
 
     public static Task<IReadOnlyList<CpuInfoFast>> QueryCpusFastAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<CpuInfoFast>>(qmp, "query-cpus-fast", null, Quick, ct);
 
+    public sealed record IoThreadInfo(string Id, int ThreadId);
+
+    public static Task<IReadOnlyList<IoThreadInfo>> QueryIoThreadsAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<IoThreadInfo>>(qmp, "query-iothreads", null, Quick, ct);
+
     public static Task<IReadOnlyList<BlockStats>> QueryBlockStatsAsync(this QmpClient qmp, CancellationToken ct) => AskAsync<IReadOnlyList<BlockStats>>(qmp, "query-blockstats", null, Quick, ct);
 
     public sealed record BlockNode(string? NodeName = null);

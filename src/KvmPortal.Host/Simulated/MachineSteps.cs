@@ -12,6 +12,7 @@ internal static class MachineSteps
         {
             return step switch
             {
+                PinMachine pin => SimulatedPlacement.Pin(fleet.Get(pin.MachineId), pin.Placement),
                 RunMachine run => Run(fleet, fleet.Get(run.MachineId)),
                 PauseMachine pause => Pause(fleet, fleet.Get(pause.MachineId)),
                 ResetMachine reset => Reset(fleet, fleet.Get(reset.MachineId)),
@@ -37,6 +38,8 @@ internal static class MachineSteps
             {
                 case LaunchMachine:
                     return End(fleet, machine);
+                case PinMachine pin:
+                    return SimulatedPlacement.Pin(machine, pin.Before);
                 case RunMachine when machine is { Resumed: true, State: MachineRunState.Running }:
                     machine.Resumed = false;
                     return Pause(fleet, machine);

@@ -20,6 +20,8 @@ internal sealed class SimulatedMachine(MachineSpec spec, int pid, DateTimeOffset
     public bool HasRun { get; set; }
     /// <summary>A step resumed it from a pause, so undoing that step pauses it again.</summary>
     public bool Resumed { get; set; }
+    /// <summary>Where its threads were pinned; null: anywhere.</summary>
+    public MachinePlacement? Placement { get; set; }
     public int BalloonMiB { get; set; } = spec.Memory.SizeMiB;
     public Dictionary<string, DiskLimitsSpec>? Limits { get; set; }
     public Dictionary<string, string?>? Media { get; set; }

@@ -3,6 +3,7 @@ using KvmPortal.Host.Linux;
 using KvmPortal.Host.Qemu;
 using KvmPortal.Host.Qmp;
 using KvmPortal.Host.Tests.Golden;
+using KvmPortal.Host.Tests.Linux;
 
 namespace KvmPortal.Host.Tests.Qemu;
 
@@ -28,6 +29,8 @@ public sealed class RealQemuTests
         spec = spec with { Confinement = new() { Uid = 64_900 } };
         var launcher = new MachineLauncher(scratch.Folders, new HostPaths(), new HostOptions { DataRoot = folder.Path, RunRoot = scratch.Folders.Run }, TimeProvider.System);
         QemuProcess? tpm = null, process = null;
+        var pages = spec.Placement?.Nodes.Sum(n => n.HugePageKiB is { } page ? n.SizeMiB * 1024 / page : 0) ?? 0;
+        using var loan = pages > 0 ? await HugePageLoan.TakeAsync((int)pages, ct) : null;
         try
         {
             LaunchedProcesses? processes = null;
@@ -39,6 +42,7 @@ public sealed class RealQemuTests
                 Assert.Equal(spec.Id, (await qmp.QueryUuidAsync(ct)).Uuid);
                 Assert.Equal(spec.Name, (await qmp.ExecuteAsync("query-name", null, TimeSpan.FromSeconds(10), ct)).GetProperty("name").GetString());
                 Assert.Equal(spec.Cpu.Count, (await qmp.QueryCpusFastAsync(ct)).Count);
+                AssertPlaced(spec, process.Pid);
                 await AssertDisksAsync(qmp, spec, ct);
                 await AssertNodesAsync(qmp, spec, ct);
                 Assert.DoesNotContain(launcher.Inspect(spec, paths, processes).Measures, m => m.State == Contract.MeasureState.Failed);
@@ -89,6 +93,20 @@ public sealed class RealQemuTests
         if (spec.Firmware.Type == Contract.FirmwareType.Uefi)
             expected = expected.Concat(["firmware-code", "firmware-code-file", "firmware-variables", "firmware-variables-file"]);
         Assert.Equal(expected.Order(StringComparer.Ordinal), nodes.Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>The kernel says itself that the memory is bound, of huge pages and locked as the placement says.</summary>
+    private static void AssertPlaced(Contract.MachineSpec spec, int pid)
+    {
+        if (spec.Placement is not { } placement)
+            return;
+        var maps = File.ReadAllLines($"/proc/{pid}/numa_maps");
+        foreach (var node in placement.Nodes.Where(n => n.HostNode is not null))
+            Assert.Contains(maps, l => l.Contains(node.Policy == Contract.MemoryPolicy.Bind ? " bind:0 " : " prefer", StringComparison.Ordinal) || l.EndsWith(" bind:0", StringComparison.Ordinal));
+        if (placement.Nodes.Sum(n => n.HugePageKiB is null ? 0 : n.SizeMiB) is > 0 and var huge)
+            Assert.Equal(huge / 2, maps.Where(l => l.Contains(" huge ", StringComparison.Ordinal)).Sum(l => int.Parse(l.Split(' ').First(f => f.StartsWith("N0=", StringComparison.Ordinal))[3..], System.Globalization.CultureInfo.InvariantCulture)));
+        var locked = File.ReadLines($"/proc/{pid}/status").First(l => l.StartsWith("VmLck:", StringComparison.Ordinal));
+        Assert.Equal(placement.Locked, !locked.Contains("\t       0 kB", StringComparison.Ordinal));
     }
 
     private static async Task<Contract.DiskLimitsSpec> LimitsAsync(QmpClient qmp, string disk, CancellationToken ct)

@@ -3,6 +3,7 @@ using KvmPortal.Host.Contract;
 using KvmPortal.Host.Launch;
 using KvmPortal.Host.Qemu;
 using KvmPortal.Host.Tests.Golden;
+using KvmPortal.Host.Tests.Launch;
 
 namespace KvmPortal.Host.Tests.Qemu;
 
@@ -40,6 +41,8 @@ internal sealed class ScratchMachine(ScratchFolder folder)
             Accelerator = Accelerator.Tcg,
             Cpu = spec.Cpu with { Model = spec.Cpu.Model == "host" ? "max" : spec.Cpu.Model },
             Memory = new(Math.Min(spec.Memory.SizeMiB, 512), 4),
+            // Where the tests' own limit forbids locking, the launcher refuses (see MemoryLockTests).
+            Placement = spec.Placement is { } placement ? placement with { Locked = placement.Locked && MemoryLockTests.IsAllowed } : null,
             Disks = disks,
             Nics = [.. spec.Nics.Select(n => n with { Forwards = [.. n.Forwards.Select(f => f with { HostAddress = "127.0.0.1", HostPort = 0 })] })],
             DirectBoot = spec.DirectBoot is { } boot ? boot with { KernelPath = Kernel(), InitrdPath = boot.InitrdPath is null ? null : Write(new byte[4096]) } : null,

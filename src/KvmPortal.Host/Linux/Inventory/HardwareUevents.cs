@@ -26,6 +26,16 @@ internal static partial class HardwareUevents
         return Together(told.Reader, time, ct);
     }
 
+    private static readonly Lazy<bool> Heard = new(() =>
+    {
+        using var socket = Open();
+        return socket is not null;
+    });
+
+    /// <summary>Says in the inventory when hardware events cannot be heard.</summary>
+    public static HostInventory WithGap(HostInventory inventory) =>
+        Heard.Value ? inventory : inventory with { Gaps = [.. inventory.Gaps, "netlink NETLINK_KOBJECT_UEVENT: cannot be opened; hardware that comes or goes shows at the next look only"] };
+
     /// <summary>What came within a short time, as one change.</summary>
     internal static async IAsyncEnumerable<HardwareChange> Together(ChannelReader<string> told, TimeProvider time, [EnumeratorCancellation] CancellationToken ct)
     {

@@ -45,9 +45,12 @@ internal static class MachineArguments
                 options.AddRange(["pflash0=firmware-code", "pflash1=firmware-variables"]);
         }
 
-        options.Add("memory-backend=ram0");
+        // With several NUMA nodes each names its own memory instead.
+        if (c.Spec.Placement is not { Nodes.Count: > 1 })
+            options.Add("memory-backend=ram0");
         c.Arguments.Add("-machine", string.Join(',', options));
-        c.Arguments.Add("-accel", c.Spec.Accelerator == Accelerator.Kvm ? "kvm" : "tcg,thread=multi");
+        // Locking takes the buffer of translated code, too, 1 GiB by default.
+        c.Arguments.Add("-accel", c.Spec.Accelerator == Accelerator.Kvm ? "kvm" : c.Spec.Placement is { Locked: true } ? "tcg,thread=multi,tb-size=128" : "tcg,thread=multi");
         if (c.Microvm)
             c.Arguments.Add("-global", "virtio-mmio.force-legacy=false");
         else
@@ -60,10 +63,21 @@ internal static class CpuArguments
     public static void Add(BuildContext c)
     {
         var cpu = c.Spec.Cpu;
+        var threads = c.Spec.Placement?.ThreadsPerCore ?? cpu.ThreadsPerCore;
         // AMD guests see threads of a core only with this flag, and QEMU does not pass it through by itself.
-        var threads = cpu is { ThreadsPerCore: > 1, Model: "host" } && c.Facts.Cpu.Vendor is "AuthenticAMD" or "HygonGenuine" ? ",topoext=on" : "";
-        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + threads);
-        c.Arguments.Add("-smp", string.Create(CultureInfo.InvariantCulture, $"cpus={cpu.Count},maxcpus={cpu.Max},sockets=1,cores={cpu.Max / cpu.ThreadsPerCore},threads={cpu.ThreadsPerCore}"));
+        var topology = threads > 1 && cpu.Model == "host" && c.Facts.Cpu.Vendor is "AuthenticAMD" or "HygonGenuine" ? ",topoext=on" : "";
+        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + topology);
+        c.Arguments.Add("-smp", c.Spec.Placement is { } placement ? Placed(cpu, placement)
+            : string.Create(CultureInfo.InvariantCulture, $"cpus={cpu.Count},maxcpus={cpu.Max},sockets=1,cores={cpu.Max / threads},threads={threads}"));
+    }
+
+    /// <summary>The guest sees exactly the sockets, cores and threads that it is given.</summary>
+    private static string Placed(CpuSpec cpu, MachinePlacement placement)
+    {
+        var all = (long)placement.Sockets * placement.CoresPerSocket * placement.ThreadsPerCore;
+        if (placement.Sockets < 1 || placement.CoresPerSocket < 1 || placement.ThreadsPerCore < 1 || all != placement.Vcpus.Count || cpu.Count < 1 || cpu.Count > all)
+            throw new HostException(HostError.NotAllowed, $"The placement's {placement.Sockets} sockets of {placement.CoresPerSocket} cores with {placement.ThreadsPerCore} threads do not fit {cpu.Count} vCPUs.");
+        return string.Create(CultureInfo.InvariantCulture, $"cpus={cpu.Count},maxcpus={all},sockets={placement.Sockets},cores={placement.CoresPerSocket},threads={placement.ThreadsPerCore}");
     }
 }
 
@@ -73,6 +87,12 @@ internal static class MemoryArguments
     public static void Add(BuildContext c)
     {
         var memory = c.Spec.Memory;
+        if (c.Spec.Placement is { } placement)
+        {
+            PlacedMemoryArguments.Add(c, placement);
+            return;
+        }
+
         var backend = new JsonObject { ["qom-type"] = "memory-backend-memfd", ["id"] = "ram0", ["size"] = (long)memory.SizeMiB << 20, ["share"] = true };
         if (memory.PageSizeKiB > 4)
         {

@@ -13,6 +13,8 @@ public sealed class RealHugePagesTests
     {
         var folder = Directory.CreateTempSubdirectory("kvmportal-pages-").FullName;
         await using var host = LinuxMachineHost.Create(new HostOptions { DataRoot = folder, RunRoot = Path.Combine(folder, "run") }, TimeProvider.System, NullLoggerFactory.Instance);
+        // Nobody else's test changes the pool meanwhile.
+        using var turn = await HugePageLoan.TakeAsync(0, TestContext.Current.CancellationToken);
         var before = Pages();
         var setting = new HugePagesSetting(0, 2048, before + 16);
         var id = Guid.NewGuid();

@@ -1,0 +1,88 @@
+using KvmPortal.Host.Contract;
+using KvmPortal.Host.Launch;
+using Microsoft.Extensions.Logging;
+
+namespace KvmPortal.Host.Pinning;
+
+/// <summary>One watch for all placed machines of the host: what somebody moves is found within two seconds, told, and put back where the placement says so.</summary>
+internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
+    private readonly KernelAffinity affinity = new();
+    private readonly Dictionary<Guid, (MachineSupervisor Machine, WatchedMachine Watched)> watched = [];
+    private readonly CancellationTokenSource stop = new();
+    private Task running = Task.CompletedTask;
+
+    public void Begin()
+    {
+        if (!stop.IsCancellationRequested)
+            running = RunAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (stop.IsCancellationRequested)
+            return;
+        await stop.CancelAsync();
+        await running;
+        stop.Dispose();
+    }
+
+    private async Task RunAsync()
+    {
+        using var timer = new PeriodicTimer(Interval, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stop.Token))
+                Look();
+        }
+        catch (OperationCanceledException)
+        {
+            // The portal goes; the next one looks again.
+        }
+    }
+
+    private void Look()
+    {
+        var placed = machines.All.Where(m => m.Run.Placement is not null && m.VcpuThreads.Count > 0).ToList();
+        foreach (var id in watched.Keys.Except(placed.Select(m => m.Id)).ToList())
+            watched.Remove(id);
+        if (placed.Count == 0)
+            return;
+        var online = tree.Online();
+        foreach (var machine in placed)
+        {
+            try
+            {
+                Look(machine, online);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or HostException)
+            {
+                logger.LogWarning(e, "The placement of machine {Machine} could not be looked at.", machine.Id);
+            }
+        }
+    }
+
+    private void Look(MachineSupervisor machine, CpuSet online)
+    {
+        List<PlacementFinding> found;
+        lock (machine.Moving)
+        {
+            if (machine.Run.Placement is not { } placement || !machine.IsAlive)
+                return;
+            if (!watched.TryGetValue(machine.Id, out var known) || known.Machine != machine || !ReferenceEquals(known.Watched.Placement, placement))
+                watched[machine.Id] = known = (machine, new WatchedMachine(tree, affinity, time, machine.Threads, placement));
+            found = known.Watched.Look(online);
+        }
+
+        foreach (var finding in found)
+            machines.Notify(new MachineNotice
+            {
+                At = time.GetUtcNow(),
+                MachineId = machine.Id,
+                Kind = finding.Repaired ? "placement-repaired" : "placement-drift",
+                Text = finding.Text,
+                Warning = !finding.Repaired,
+            });
+    }
+}

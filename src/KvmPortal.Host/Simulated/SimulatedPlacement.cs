@@ -1,0 +1,39 @@
+using KvmPortal.Host.Contract;
+using KvmPortal.Host.Qemu;
+
+namespace KvmPortal.Host.Simulated;
+
+/// <summary>Where pretended threads are: always where they were put.</summary>
+internal static class SimulatedPlacement
+{
+    public static bool Pin(SimulatedMachine machine, MachinePlacement? placement)
+    {
+        if (placement is not null && (placement.Emulator.IsEmpty || placement.Vcpus.Any(v => v.IsEmpty)))
+            throw new HostException(HostError.NotAllowed, "The placement leaves a thread without a CPU.");
+        var changed = !ReferenceEquals(machine.Placement, placement);
+        machine.Placement = placement;
+        return changed;
+    }
+
+    public static PlacementReport Report(SimulatedMachine machine, CpuSet all, DateTimeOffset now)
+    {
+        var placement = machine.Placement;
+        var first = machine.Pid * 100;
+        var threads = new List<PlacedThread> { Thread(first, "qemu-system-x86", ThreadRole.Emulator, null, placement?.Emulator) };
+        foreach (var disk in machine.Spec.Disks.Where(d => d.IoThread))
+            threads.Add(Thread(first + threads.Count, DiskNames.IoThread(disk.Name), ThreadRole.IoThread, null, placement?.IoThreads.GetValueOrDefault(DiskNames.IoThread(disk.Name), placement.Emulator)));
+        for (var i = 0; i < machine.Spec.Cpu.Count; i++)
+            threads.Add(Thread(first + threads.Count, $"CPU {i}/KVM", ThreadRole.Vcpu, i, i < placement?.Vcpus.Count ? placement.Vcpus[i] : placement?.Emulator));
+        var memory = placement is null
+            ? [new PlacedMemory(0, new Dictionary<long, long> { [machine.Spec.Memory.PageSizeKiB] = machine.Spec.Memory.SizeMiB })]
+            : placement.Nodes.GroupBy(n => n.HostNode ?? 0).OrderBy(n => n.Key)
+                .Select(n => new PlacedMemory(n.Key, n.GroupBy(m => m.HugePageKiB ?? 4).ToDictionary(m => m.Key, m => m.Sum(x => (long)x.SizeMiB)))).ToList();
+        var ran = (long)machine.Uptime(now).TotalMilliseconds * 1_000_000;
+        return new PlacementReport(now, placement, threads, memory, [])
+        {
+            Evidence = [.. Enumerable.Range(0, machine.Spec.Cpu.Count).Select(_ => new VcpuEvidence(ran / 5, placement is null ? ran / 500 : 0, placement is null ? ran / 1_000_000_000 : 0))],
+        };
+
+        PlacedThread Thread(int id, string name, ThreadRole role, int? index, CpuSet? wanted) => new(id, name, role, index, wanted ?? CpuSet.Empty, wanted ?? all);
+    }
+}
