@@ -77,6 +77,17 @@ public sealed partial class SentenceTests
     [InlineData("Disk disk0: no space left on the host.", "disk-full")]
     [InlineData("Disk disk0: write error on the host.", "disk-error")]
     [InlineData("/dev/kvm opens, but a tiny test guest did not finish on it within 5 s.", "kvm-stuck")]
+    [InlineData("vCPU 1 (thread 104) may run on the CPUs 0-7; its place is 5.", "thread-moved")]
+    [InlineData("QEMU's thread 100 may run on the CPUs 0-7; its place is 0-1. 4 more threads are out of place.", "threads-moved")]
+    [InlineData("I/O thread disk0-io (thread 9) was put back on the CPUs 5.", "thread-put-back")]
+    [InlineData("5 threads were put back where they belong.", "threads-put-back")]
+    [InlineData("vhost thread 7 cannot be put on the CPUs 3: none of them is online.", "thread-cpus-offline")]
+    [InlineData("TPM thread 7 cannot be put on the CPUs 3: Operation not permitted.", "thread-refused")]
+    [InlineData("vCPU 0 (thread 103) was to be put on the CPUs 4, but may run on 0-7.", "thread-elsewhere")]
+    [InlineData("The host's CPUs 4, which this machine's placement uses, are offline.", "placement-cpus-offline")]
+    [InlineData("8 MiB of the guest's memory lie on node 1; their place is node 0, 2.", "memory-elsewhere")]
+    [InlineData("Only 128 of 256 MiB of the guest's memory are on pages of 2 MiB.", "huge-memory-missing")]
+    [InlineData("The portal may lock 8 MiB of memory only, and may not raise that limit.", "memlock-limited")]
     [InlineData("Could not set up host forwarding rule", null)]
     public void What_hosts_say_often_is_recognised(string words, string? code)
     {
