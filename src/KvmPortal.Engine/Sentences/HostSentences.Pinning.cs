@@ -21,6 +21,9 @@ public static partial class HostSentences
         (HugeMemoryMissing(), m => Say.HugeMemoryMissing(m.Groups[1].Value, m.Groups[2].Value, m.Groups[3].Value)),
         (VcpuNotOwn(), m => Say.VcpuNotOwn(m.Groups[1].Value, m.Groups[2].Value)),
         (MemlockLimited(), m => Say.MemlockLimited(m.Groups[1].Value)),
+        (KernelOfPartition(), m => Say.KernelOfPartition(m.Groups[1].Value)),
+        (CpusIsolated(), m => Say.CpusIsolated(m.Groups[1].Value)),
+        (PartitionLost(), m => Say.PartitionLost(m.Groups[1].Value)),
     ];
 
     private static readonly (Regex Shape, Func<Match, Sentence> Made)[] ShapesOfThreads =
@@ -97,4 +100,13 @@ public static partial class HostSentences
 
     [GeneratedRegex(@"^QEMU's thread (-?\d+)\z")]
     private static partial Regex QemuThread();
+
+    [GeneratedRegex(@"^The kernel says of the partition: (.{1,160})\.\z")]
+    private static partial Regex KernelOfPartition();
+
+    [GeneratedRegex(@"^CPUs ([\d,-]+) in an isolated partition of their own\z")]
+    private static partial Regex CpusIsolated();
+
+    [GeneratedRegex(@"^The partition of the vCPUs' CPUs is not in force any more: (.{1,160})\.\z")]
+    private static partial Regex PartitionLost();
 }

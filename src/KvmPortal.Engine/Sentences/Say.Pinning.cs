@@ -23,4 +23,11 @@ public static partial class Say
     public static Sentence VcpuNotOwn(string index, string thread) => Make($"QEMU says that vCPU {index} is thread {thread}, which is none of its own.");
     public static Sentence MemlockLimited(string mib) => Make($"The portal may lock {mib} MiB of memory only, and may not raise that limit.");
     public static Sentence MemlockHint => Make("Set LimitMEMLOCK=infinity for the portal's service, or do not lock this machine's memory.");
+    public static Sentence VcpusShareCpus => Make("The machine's vCPUs share their CPUs with other threads.");
+    public static Sentence NoOwnControlGroup => Make("The machine has no control group of its own.");
+    public static Sentence NoCpuPartitions => Make("This kernel has no partitions of CPUs.");
+    public static Sentence NotTakenIntoPartition => Make("The kernel did not take the vCPUs into the partition.");
+    public static Sentence KernelOfPartition(string words) => Make($"The kernel says of the partition: {words}.");
+    public static Sentence CpusIsolated(string cpus) => Make($"CPUs {cpus} in an isolated partition of their own");
+    public static Sentence PartitionLost(string words) => Make($"The partition of the vCPUs' CPUs is not in force any more: {words}.");
 }

@@ -88,6 +88,7 @@ public sealed partial class SentenceTests
     [InlineData("8 MiB of the guest's memory lie on node 1; their place is node 0, 2.", "memory-elsewhere")]
     [InlineData("Only 128 of 256 MiB of the guest's memory are on pages of 2 MiB.", "huge-memory-missing")]
     [InlineData("The portal may lock 8 MiB of memory only, and may not raise that limit.", "memlock-limited")]
+    [InlineData("CPUs 4-5 in an isolated partition of their own", "cpus-isolated")]
     [InlineData("Could not set up host forwarding rule", null)]
     public void What_hosts_say_often_is_recognised(string words, string? code)
     {
