@@ -3,11 +3,13 @@ using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Inventories;
 using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Storage;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -65,7 +67,9 @@ public static class EngineRegistration
         services.AddSingleton<HostBoot>();
         services.AddHosted<HostLink>();
         services.AddHosted<StrangerWatch>();
-        services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>()));
+        services.AddSingleton(sp => new HostInventories(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddHosted<HostInventoryWatch>();
+        services.AddSingleton(sp => new HostReadiness(sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<EngineOptions>(), sp.GetRequiredService<PreparationOperations>()));
         services.AddSingleton(sp => new HostOperations(sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<HostLink>(), sp.GetRequiredService<StrangerWatch>()), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<JobQueue>()));
     }
@@ -85,7 +89,8 @@ public static class EngineRegistration
     {
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobAnnouncer>();
-        services.AddSingleton<JobPlanner>();
+        services.AddSingleton(sp => new JobPlanner(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<ImageReader>(), (sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PlacementLedger>()),
+            sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>()));
         services.AddSingleton<PortalSteps>();
         services.AddSingleton<StepRunner>();
         services.AddSingleton<JobExecutionFactory>();
@@ -99,6 +104,10 @@ public static class EngineRegistration
     {
         services.AddSingleton<VmTracker>();
         services.AddSingleton<VmReader>();
+        services.AddSingleton<PlacementLedger>();
+        services.AddSingleton<PlacementReader>();
+        services.AddHosted<PlacementRelease>();
+        services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>()));
         services.AddHosted<VmStatusWriter>();
         services.AddSingleton<VmOperationsContext>();
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),

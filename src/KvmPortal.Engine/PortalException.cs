@@ -35,6 +35,8 @@ public enum ErrorCode
     HostFailed,
     /// <summary>503: the host does not answer.</summary>
     HostUnreachable,
+    /// <summary>409: the host has no place for it; the refusal says what would help.</summary>
+    PlacementRefused,
     /// <summary>507: no room.</summary>
     NoRoom,
     /// <summary>507: the data directory's file system is full or read-only.</summary>
@@ -65,6 +67,16 @@ public sealed class PortalException : Exception
 
     public IReadOnlyList<Problem> Problems { get; init; } = [];
     public Sentence? Hint { get; init; }
+    /// <summary>Of <see cref="ErrorCode.PlacementRefused"/>: evidence, remedies, and the nearest request that fits.</summary>
+    public Plans.Placement.PlacementRefusal? Placement { get; init; }
+
+    /// <summary>The planner's refusal.</summary>
+    public static PortalException Refused(Plans.Placement.PlacementRefusal refusal) => new(ErrorCode.PlacementRefused, refusal.Message)
+    {
+        Hint = refusal.Remedies.Count > 0 ? refusal.Remedies[0].Advice : null,
+        Problems = [new Problem("/profile", JsonNamingPolicy.KebabCaseLower.ConvertName($"{refusal.Code}"), refusal.Message)],
+        Placement = refusal,
+    };
 
     /// <summary>All problems at once.</summary>
     public static PortalException Invalid(IReadOnlyList<Problem> problems) =>
@@ -95,4 +107,6 @@ public sealed record ProblemInfo
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? ExitCode { get; init; }
     public IReadOnlyList<string> StderrTail { get; init; } = [];
     public IReadOnlyList<Problem> Errors { get; init; } = [];
+    /// <summary>Why the host has no place for the machine, and what would help.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Plans.Placement.PlacementRefusal? Placement { get; init; }
 }

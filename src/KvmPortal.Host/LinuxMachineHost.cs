@@ -30,6 +30,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly DiskFiles disks;
     private readonly SettingSteps settings;
     private readonly PlacementWatch placements;
+    private readonly SharedReading<HostInventory> inventory;
     private readonly Lazy<Task> found;
     private CpuFacts? cpu;
 
@@ -48,6 +49,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         disks = new DiskFiles(folders);
         settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
             options.KernelRoot == "/" && SystemdUnits.Available ? ct => SystemdUnits.TryRestartAsync("irqbalance.service", ct) : null);
+        inventory = new SharedReading<HostInventory>(() => HardwareUevents.WithGap(ReadInventory(options.KernelRoot)));
         found = new Lazy<Task>(FindAsync);
     }
 
@@ -179,14 +181,20 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.Run(() => ReadInventory(options.KernelRoot), cancellationToken);
+    public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inventory.ReadAsync(cancellationToken);
 
     /// <inheritdoc/>
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) =>
         Task.Run(() => settings.Look(setting, preparationId), cancellationToken);
 
+    /// <inheritdoc/>
+    public IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken) => HardwareUevents.WatchAsync(time, cancellationToken);
+
     /// <summary>The inventory of a tree of kernel files that was captured, on this host or another; `/` is this host.</summary>
     public static HostInventory ReadInventory(string root) => InventoryReader.Read(new HostTree(root));
+
+    /// <summary>Writes a gzipped tar of just the kernel files that <see cref="ReadInventory"/> reads, without serial numbers, addresses and names of the host; returns how many files.</summary>
+    public static int CaptureInventory(string root, Stream output) => HostCapture.Write(root, output);
 
     /// <inheritdoc/>
     public async Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken)

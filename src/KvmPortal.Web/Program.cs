@@ -13,6 +13,8 @@ using KvmPortal.Web.Vms;
 
 try
 {
+    if (FactsVerb.Asked(args))
+        return await FactsVerb.RunAsync(args);
     if (BackupVerbs.Asked(args))
         return await BackupVerbs.RunAsync(args);
     if (DoctorVerb.Asked(args))

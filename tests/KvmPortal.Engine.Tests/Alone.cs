@@ -1,5 +1,5 @@
 namespace KvmPortal.Engine.Tests;
 
-/// <summary>Tests that measure the whole process, so that no other may run beside them.</summary>
+/// <summary>Tests that measure the whole process, or would notice that another test closes all pooled connections: no other runs beside them.</summary>
 [CollectionDefinition(nameof(Alone), DisableParallelization = true)]
 public sealed class Alone;

@@ -2,6 +2,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Vms;
@@ -22,6 +23,8 @@ internal sealed record RunFolder(string Root)
     public string Run => Path.Combine(Root, "r");
     /// <summary>The folder from which images may be registered.</summary>
     public string Source => Path.Combine(Root, "s");
+    /// <summary>The kernel's files that host settings are about.</summary>
+    public string Kernel => Path.Combine(Root, "k");
     public string SourceImage => Path.Combine(Source, "small.img");
     public string SourceIso => Path.Combine(Source, "disc.iso");
     public string TraceFile => Path.Combine(Root, "trace.json");
@@ -41,6 +44,7 @@ internal sealed class FaultPortal : IAsyncDisposable
     public VmOperations Vms => services.GetRequiredService<VmOperations>();
     public JobOperations Jobs => services.GetRequiredService<JobOperations>();
     public ImageOperations Images => services.GetRequiredService<ImageOperations>();
+    public PreparationOperations Preparations => services.GetRequiredService<PreparationOperations>();
     public HostOperations Hosts => services.GetRequiredService<HostOperations>();
     public KvmPortal.Engine.Metrics.MetricsQueries Metrics => services.GetRequiredService<KvmPortal.Engine.Metrics.MetricsQueries>();
     public VmTracker Tracker => services.GetRequiredService<VmTracker>();
@@ -49,7 +53,7 @@ internal sealed class FaultPortal : IAsyncDisposable
 
     public static async Task<FaultPortal> StartAsync(RunFolder folder, Trigger trigger)
     {
-        var host = LinuxMachineHost.Create(new HostOptions { DataRoot = folder.Data, RunRoot = folder.Run, ImageFolders = [folder.Source], KvmProofSeconds = 1 }, TimeProvider.System,
+        var host = LinuxMachineHost.Create(new HostOptions { DataRoot = folder.Data, RunRoot = folder.Run, ImageFolders = [folder.Source], KvmProofSeconds = 1, KernelRoot = folder.Kernel }, TimeProvider.System,
             LoggerFactory.Create(log => log.AddProvider(new FileLog(folder.LogFile))));
         var collection = new ServiceCollection();
         collection.AddLogging(log => log.SetMinimumLevel(LogLevel.Warning).AddFilter("Microsoft.EntityFrameworkCore", LogLevel.Error).AddProvider(new FileLog(folder.LogFile)));

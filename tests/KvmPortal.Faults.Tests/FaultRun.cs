@@ -149,6 +149,8 @@ internal static class FaultRun
         var found = await Findings.TakeAsync(portal);
         foreach (var vm in found.Vms)
             await portal.EndedAsync((await portal.Vms.DeleteAsync(FaultPortal.Ada, new(vm.Id), null, default)).Id);
+        foreach (var preparation in found.Preparations)
+            await portal.EndedAsync((await portal.Preparations.UndoAsync(FaultPortal.Ada, new(preparation.Id), default)).Id);
         foreach (var image in found.Images)
             await portal.EndedAsync((await portal.Images.DeleteAsync(FaultPortal.Ada, new(image.Id), default)).Id);
     }

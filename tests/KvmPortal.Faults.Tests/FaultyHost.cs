@@ -40,6 +40,8 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
         return received;
     }
 
+    public IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken) => inner.WatchHardwareAsync(cancellationToken);
+
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inner.ReadInventoryAsync(cancellationToken);
 
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) => inner.LookAtSettingAsync(setting, preparationId, cancellationToken);

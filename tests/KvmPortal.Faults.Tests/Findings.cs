@@ -1,9 +1,11 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Faults.Tests;
@@ -18,6 +20,9 @@ internal sealed record FoundDisk(Guid Vm, string Path, bool Ready);
 
 internal sealed record FoundImage(Guid Id, string? Path, ImageState State);
 
+/// <param name="Journal">What was there before is kept.</param>
+internal sealed record FoundPreparation(Guid Id, HostSetting Setting, PreparationState State, bool Journal);
+
 /// <param name="Machine">The machine whose QEMU it is; null for anything else (swtpm, qemu-img, …).</param>
 internal sealed record FoundProcess(int Pid, Guid? Machine, string Command);
 
@@ -30,6 +35,11 @@ internal sealed record Findings
     public required IReadOnlyList<FoundVm> Vms { get; init; }
     public required IReadOnlyList<FoundDisk> Disks { get; init; }
     public required IReadOnlyList<FoundImage> Images { get; init; }
+    /// <summary>Those that are in force or on their way.</summary>
+    public required IReadOnlyList<FoundPreparation> Preparations { get; init; }
+    /// <summary>The kernel's files that settings are about.</summary>
+    public required IReadOnlyDictionary<string, string> Kernel { get; init; }
+    public required int Journals { get; init; }
     /// <summary>Everything below disks, images, machines and the run folder; folders end in a slash.</summary>
     public required IReadOnlyList<string> Files { get; init; }
     public required IReadOnlyList<FoundProcess> Processes { get; init; }
@@ -44,6 +54,9 @@ internal sealed record Findings
             Vms = [.. (await db.Vms.ToListAsync()).Select(v => new FoundVm(v.Id.Value, v.Name, v.State, shown.GetValueOrDefault(v.Id, VmState.Unknown), v.SuspendPath, v.RunningDefinition is not null))],
             Disks = [.. (await db.Disks.ToListAsync()).Select(d => new FoundDisk(d.VmId.Value, d.Path, d.Ready))],
             Images = [.. (await db.Images.ToListAsync()).Select(i => new FoundImage(i.Id.Value, i.Path, i.State))],
+            Preparations = [.. (await db.HostPreparations.Where(p => p.State != PreparationState.Restored).ToListAsync()).Select(p => new FoundPreparation(p.Id.Value, p.Setting, p.State, File.Exists(Path.Combine(JournalsOf(portal.Folder), $"{p.Id.Value:N}.json"))))],
+            Kernel = KernelTree.Read(portal.Folder.Kernel),
+            Journals = Directory.Exists(JournalsOf(portal.Folder)) ? Directory.GetFiles(JournalsOf(portal.Folder)).Length : 0,
             Files = [.. FilesOf(portal.Folder)],
             Processes = [.. ProcessesOf(portal.Folder)],
         }, default);
@@ -60,6 +73,8 @@ internal sealed record Findings
             await Task.Delay(50);
         }
     }
+
+    private static string JournalsOf(RunFolder folder) => Path.Combine(folder.Data, "host", "settings");
 
     private static IEnumerable<string> FilesOf(RunFolder folder)
     {

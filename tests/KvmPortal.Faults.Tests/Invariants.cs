@@ -1,3 +1,4 @@
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Vms;
@@ -33,6 +34,7 @@ internal static class Invariants
                 wrong.Add(new(Breach.WrongState, $"{vm.Name} runs, but what it runs is not recorded"));
         }
 
+        Settings(found, wrong);
         Files(found, folder, wrong);
         var runs = found.Vms.Where(v => HasProcess(v.Shown)).Select(v => v.Id).ToHashSet();
         foreach (var process in found.Processes.Where(p => p.Machine is { } id ? !runs.Contains(id) : !runs.Any(r => p.Command.Contains(r.ToString("N"), StringComparison.Ordinal))))
@@ -70,6 +72,9 @@ internal static class Invariants
         if (!fits.Contains(now?.Shown))
             yield return new(now is null || (fits.All(f => f is { } state && HasProcess(state)) && !HasProcess(now.Shown)) ? Breach.LostMachine : Breach.WrongState,
                 $"{last.Kind} ended {last.State}, and the machine is {now?.Shown.ToString() ?? "gone"}, not {string.Join(" or ", fits.Select(f => f?.ToString() ?? "gone"))} ({last.Steps}; {last.Error})");
+        var settings = last.State == JobState.Succeeded ? scenario.Prepared : before.Preparations.Count;
+        if (found.Preparations.Count != settings)
+            yield return new(Breach.WrongState, $"{last.Kind} ended {last.State}, and {found.Preparations.Count} settings are in force, not {settings} ({last.Steps}; {last.Error})");
         if (last.State is JobState.Failed or JobState.Cancelled && last.Kind == "create-vm" && found.Disks.Any(d => d.Ready))
             yield return new(Breach.Leak, "a creation that was undone left a disk");
     }
@@ -79,12 +84,28 @@ internal static class Invariants
     {
         foreach (var job in found.Jobs.Where(j => j.State is JobState.Queued or JobState.Running || (j.Kind is "delete-vm" or "delete-image" && j.State != JobState.Succeeded)))
             yield return new(Breach.Stuck, $"{job.Kind} is {job.State}: {job.Error} ({job.Steps})");
+        if (found.Journals > 0)
+            yield return new(Breach.Leak, $"left after the undo: {found.Journals} journals");
         foreach (var left in found.Vms.Select(v => $"the machine {v.Name}").Concat(found.Disks.Select(d => $"the record of {d.Path}")).Concat(found.Images.Select(i => $"the image {i.Id}"))
-                     .Concat(found.Files.Where(f => !f.EndsWith("/.quarantine/", StringComparison.Ordinal))).Concat(found.Processes.Select(p => $"process {p.Pid} {p.Command}")))
+                     .Concat(found.Files.Where(f => !f.EndsWith("/.quarantine/", StringComparison.Ordinal))).Concat(found.Processes.Select(p => $"process {p.Pid} {p.Command}")).Concat(found.Preparations.Select(p => $"the setting {p.Setting.Key}")))
             yield return new(Breach.Leak, $"left after the delete: {left}");
     }
 
     public static bool HasProcess(VmState state) => state is not (VmState.Stopped or VmState.Suspended or VmState.Crashed);
+
+    /// <summary>The kernel's files say exactly what the settings in force say, and each can be undone.</summary>
+    private static void Settings(Findings found, List<Violation> wrong)
+    {
+        foreach (var setting in found.Preparations.Where(p => p.State != PreparationState.Applied))
+            wrong.Add(new(Breach.Stuck, $"the setting {setting.Setting.Key} is {setting.State}"));
+        foreach (var setting in found.Preparations.Where(p => !p.Journal))
+            wrong.Add(new(Breach.WrongState, $"what was before the setting {setting.Setting.Key} is not known"));
+        if (found.Journals > found.Preparations.Count)
+            wrong.Add(new(Breach.Leak, $"{found.Journals} journals for {found.Preparations.Count} settings"));
+        foreach (var (path, text) in KernelTree.With(found.Preparations.Select(p => p.Setting)))
+            if (found.Kernel[path] != text)
+                wrong.Add(new(Breach.WrongState, $"{path} says \"{found.Kernel[path]}\", not \"{text}\""));
+    }
 
     private static void Files(Findings found, RunFolder folder, List<Violation> wrong)
     {

@@ -11,7 +11,7 @@ switch (args)
         var reports = await FaultMatrix.RunAsync(s => s.Name.Contains(text, StringComparison.Ordinal), (s, result) =>
             Console.WriteLine($"{s}: {result.Point} {(result.Reached ? "" : "(not reached) ")}{string.Join(",", result.Ends)} {result.Took} {string.Concat(result.Violations.Select(v => $"\n    {v.Breach}: {v.Text}"))}"));
         foreach (var report in reports)
-            Console.WriteLine($"{report.Scenario}: {report.Results.Count} points, {report.Trace.Commits} commits, {string.Join(" ", report.Trace.Calls.Select(c => $"{(c.Undo ? "undo-" : "")}{c.Step}:{c.Microseconds / 1000}ms"))}");
+            Console.WriteLine($"{report.Scenario}: {report.Results.Count} points, {report.Trace.Commits} commits, {string.Join(" ", report.Trace.Calls.Select(c => $"{(c.Undo ? "undo-" : "")}{c.Step}:{c.Microseconds / 1000}ms"))}{string.Concat(report.Results.Where(r => r.Point == FaultPoint.None).SelectMany(r => r.Violations).Select(v => $"\n    {v.Text}"))}");
 
         return 0;
     default:

@@ -19,6 +19,8 @@ internal sealed record Scenario
     public VmState? After { get; init; }
     /// <summary>The same after each of several jobs: the portal may be killed before the last was asked for.</summary>
     public IReadOnlyList<VmState> Each { get; init; } = [];
+    /// <summary>How many settings of the host are in force after success.</summary>
+    public int Prepared { get; init; }
     /// <summary>The job may end so when nobody kills the portal.</summary>
     public JobState Undisturbed { get; init; } = JobState.Succeeded;
     /// <summary>How the job may end after a kill; anything else is a defect.</summary>

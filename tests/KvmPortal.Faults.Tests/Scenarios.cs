@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
@@ -48,6 +49,11 @@ internal static class Scenarios
         },
         Act("start", VmAction.Start, VmState.Running, p => p.CreateAsync(Define())),
         Act("start, UEFI and TPM", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with { Firmware = new() { Type = FirmwareChoice.Uefi, Tpm = true } })),
+        Act("start on cores of its own", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with
+        {
+            Profile = VmProfile.Hpc,
+            Placement = new() { Knobs = new() { Pages = PageKind.Small, LockMemory = false }, Allow = new(Emulation: true) },
+        })),
         Act("start of a suspended machine", VmAction.Start, VmState.Running, async p =>
         {
             await RunAsync(p);
@@ -130,6 +136,44 @@ internal static class Scenarios
             Prepare = p => RegisterAsync(p, Small, p.Folder.SourceImage),
             Ask = async p => [(await p.Images.DeleteAsync(FaultPortal.Ada, (await p.ImageAsync(Small)).Id, default)).Id],
         },
+        new()
+        {
+            Name = "set the host up",
+            Kind = "prepare-host",
+            Ask = p => PrepareAsync(p, KernelTree.HugePages, KernelTree.NoThp, KernelTree.Ban),
+            Prepared = 3,
+        },
+        new()
+        {
+            Name = "set the host up, refused in the middle",
+            Kind = "prepare-host",
+            Prepare = p =>
+            {
+                KernelTree.RefuseKsm(p.Folder.Kernel);
+                return Task.CompletedTask;
+            },
+            Ask = p => PrepareAsync(p, KernelTree.HugePages, KernelTree.Ban, KernelTree.NoKsm),
+            Undisturbed = JobState.Failed,
+            Ends = [JobState.Failed],
+        },
+        new()
+        {
+            Name = "set the host up, cancelled",
+            Kind = "prepare-host",
+            Ask = p => PrepareAsync(p, KernelTree.NoThp, KernelTree.HugePages),
+            CancelAtCall = 2,
+            Prepared = 2,
+            Undisturbed = JobState.Cancelled,
+            Ends = [JobState.Cancelled, JobState.Succeeded],
+        },
+        new()
+        {
+            Name = "undo a setting of the host",
+            Kind = "restore-host",
+            Prepare = async p => await p.SucceededAsync((await PrepareAsync(p, KernelTree.HugePages, KernelTree.NoThp))[0]),
+            Ask = async p => [(await p.Preparations.UndoAsync(FaultPortal.Ada, (await p.Preparations.ListAsync(FaultPortal.Ada, default)).Single(v => v.Setting == KernelTree.HugePages).Id, default)).Id],
+            Prepared = 1,
+        },
         new() { Name = "prove the accelerator", Kind = "prove-accelerator", Ask = async p => [(await p.Hosts.ProveAcceleratorAsync(FaultPortal.Ada, default)).Id] },
     ];
 
@@ -154,6 +198,8 @@ internal static class Scenarios
     }
 
     private static async Task RegisterAsync(FaultPortal p, string name, string path) => await p.SucceededAsync((await p.Images.RegisterAsync(FaultPortal.Ada, name, path, default)).Job.Id);
+
+    private static async Task<JobId[]> PrepareAsync(FaultPortal p, params HostSetting[] settings) => [(await p.Preparations.PrepareAsync(FaultPortal.Ada, settings, true, default)).Id];
 
     private static Scenario Act(string name, VmAction action, VmState after, Func<FaultPortal, Task> prepare, VmActionOptions? options = null) => new()
     {

@@ -12,6 +12,7 @@ internal sealed class Template
     {
         var template = new Template();
         Directory.CreateDirectory(template.folder.Source);
+        KernelTree.Make(template.folder.Kernel);
         var content = new byte[4 << 20];
         new Random(3).NextBytes(content);
         // No boot signature of anything: raw.
@@ -35,6 +36,7 @@ internal sealed class Template
     {
         var copy = Make();
         CopyFolder(folder.Source, copy.Source);
+        KernelTree.Make(copy.Kernel);
         CopyFolder(Path.Combine(folder.Data, "host"), Path.Combine(copy.Data, "host"));
         foreach (var file in Directory.EnumerateFiles(folder.Data))
             File.Copy(file, Path.Combine(copy.Data, Path.GetFileName(file)));

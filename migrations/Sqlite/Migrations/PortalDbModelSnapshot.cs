@@ -196,6 +196,31 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.ToTable("Events", (string)null);
                 });
 
+            modelBuilder.Entity("KvmPortal.Engine.Hosts.Inventories.HostSnapshotRow", b =>
+                {
+                    b.Property<long>("Version")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("Changes")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<byte[]>("Content")
+                        .IsRequired()
+                        .HasColumnType("BLOB");
+
+                    b.Property<string>("Digest")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<long>("TakenAt")
+                        .HasColumnType("INTEGER");
+
+                    b.HasKey("Version");
+
+                    b.ToTable("HostSnapshots", (string)null);
+                });
+
             modelBuilder.Entity("KvmPortal.Engine.Hosts.MachineUid", b =>
                 {
                     b.Property<int>("Uid")
@@ -533,6 +558,23 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.HasKey("VmId", "StepSeconds", "At");
 
                     b.ToTable("VmRollups", (string)null);
+                });
+
+            modelBuilder.Entity("KvmPortal.Engine.Placements.ReservationRow", b =>
+                {
+                    b.Property<Guid>("VmId")
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Held")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<long>("Since")
+                        .HasColumnType("INTEGER");
+
+                    b.HasKey("VmId");
+
+                    b.ToTable("Reservations", (string)null);
                 });
 
             modelBuilder.Entity("KvmPortal.Engine.Vms.Disk", b =>

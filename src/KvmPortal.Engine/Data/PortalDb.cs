@@ -2,6 +2,7 @@ using System.Text.Json;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Inventories;
 using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
@@ -28,6 +29,8 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
     internal DbSet<AccessToken> AccessTokens => Set<AccessToken>();
     internal DbSet<MachineUid> MachineUids => Set<MachineUid>();
     internal DbSet<HostPreparation> HostPreparations => Set<HostPreparation>();
+    internal DbSet<Placements.ReservationRow> Reservations => Set<Placements.ReservationRow>();
+    internal DbSet<HostSnapshotRow> HostSnapshots => Set<HostSnapshotRow>();
     internal DbSet<PortalFact> PortalFacts => Set<PortalFact>();
     internal DbSet<IdempotencyKey> IdempotencyKeys => Set<IdempotencyKey>();
 

@@ -2,15 +2,21 @@ using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Jobs;
 
 /// <summary>From an intent to the plan that holds now: reads the inputs, calls the pure planner.</summary>
-internal sealed class JobPlanner(VmReader vms, ImageReader images, PreparationReader preparations, IMachineHost host, HostLink link)
+internal sealed class JobPlanner(VmReader vms, ImageReader images, (PreparationReader Preparations, PlacementLedger Ledger) placed, IMachineHost host, HostLink link)
 {
+    private const int MostTries = 20;
+    private readonly PreparationReader preparations = placed.Preparations;
+    private readonly PlacementLedger ledger = placed.Ledger;
+
     /// <summary>Completes when it is known which machines run.</summary>
     public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
 
@@ -39,13 +45,23 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, PreparationRe
     /// <summary>A start needs to know whether KVM works: when nobody tried on this boot of the host, it is tried now.</summary>
     private async Task<VmInputs> StartInputsAsync(VmId id, bool start, JobLogger log, CancellationToken ct)
     {
+        var inputs = await ProvenAsync(id, start, log, ct);
+        // Between the plan and the ledger somebody else may have taken the place: then it is planned again.
+        for (var tries = 0; start && inputs.Placement is PlacementPlan plan && !inputs.HasProcess && !await ledger.TryReserveAsync(plan, id, ct); inputs = await vms.InputsAsync(id, ct))
+            if (++tries == MostTries)
+                throw new PortalException(ErrorCode.Conflict, Say.LedgerMoves) { Hint = Say.LedgerMovesHint };
+        return inputs;
+    }
+
+    private async Task<VmInputs> ProvenAsync(VmId id, bool start, JobLogger log, CancellationToken ct)
+    {
         var inputs = await vms.InputsAsync(id, ct);
         if (!start || inputs.Facts.Kvm.Verdict != KvmVerdict.Unproven || inputs.Definition.Accelerator == AcceleratorChoice.Tcg)
             return inputs;
         await foreach (var report in host.ApplyAsync(new ProveAccelerator(), ct))
             if (report is StepLog line)
                 log(HostSentences.Read(line.Text), line.Warning);
-        return inputs with { Facts = await host.GetFactsAsync(ct) };
+        return await vms.InputsAsync(id, ct);
     }
 
     private async Task<Plan> ChangeAsync(ChangeVmIntent intent, CancellationToken ct)

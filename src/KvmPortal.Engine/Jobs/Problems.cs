@@ -8,7 +8,7 @@ public static class Problems
 {
     public static ProblemInfo From(Exception failure) => failure switch
     {
-        PortalException e => new ProblemInfo { Code = PortalJson.Text(e.Code), Title = Title(e.Code), Detail = e.Said, Hint = e.Hint, Errors = e.Problems },
+        PortalException e => new ProblemInfo { Code = PortalJson.Text(e.Code), Title = Title(e.Code), Detail = e.Said, Hint = e.Hint, Errors = e.Problems, Placement = e.Placement },
         HostException e => new ProblemInfo
         {
             Code = PortalJson.Text(e.Error),
@@ -38,6 +38,7 @@ public static class Problems
         ErrorCode.TooMany => Say.TitleTooMany,
         ErrorCode.HostFailed => Say.TitleHostFailed,
         ErrorCode.HostUnreachable => Say.TitleHostUnreachable,
+        ErrorCode.PlacementRefused => Say.TitlePlacementRefused,
         ErrorCode.NoRoom => Say.TitleNoRoom,
         ErrorCode.DiskFull => Say.TitleDiskFull,
     };

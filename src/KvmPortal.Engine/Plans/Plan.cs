@@ -14,6 +14,8 @@ public sealed record Plan
     /// <summary>Choices that were made for the user, with their reasons (accelerator, CPU model, disk cache …).</summary>
     public IReadOnlyList<PlanReason> Reasons { get; init; } = [];
     public IReadOnlyList<Sentence> Warnings { get; init; } = [];
+    /// <summary>Where a machine of the bare-metal class goes; null for others.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Placement.PlacementPlan? Placement { get; init; }
     /// <summary>The exact QEMU command line of a start; null for other plans.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
 

@@ -1,11 +1,16 @@
 using System.Security.Cryptography;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Plans;
 
 /// <summary>A spec with the reasons for what was chosen.</summary>
-internal sealed record ResolvedSpec(MachineSpec Spec, IReadOnlyList<PlanReason> Reasons, IReadOnlyList<Sentence> Warnings);
+internal sealed record ResolvedSpec(MachineSpec Spec, IReadOnlyList<PlanReason> Reasons, IReadOnlyList<Sentence> Warnings)
+{
+    /// <summary>Where it goes; null for ordinary machines.</summary>
+    public PlacementPlan? Placement { get; init; }
+}
 
 /// <summary>Definition + facts → <see cref="MachineSpec"/>. Pure. What this host cannot give is refused with what is missing and what would fit.</summary>
 internal static class SpecResolver
@@ -33,6 +38,11 @@ internal static class SpecResolver
             warnings.Add(Say.CpusShared(def.Cpu.Count, facts.Cpu.OnlineCount));
         if (problems.Count > 0)
             throw PortalException.Invalid(problems);
+        if (inputs.Placement is PlacementRefusal refusal)
+            throw PortalException.Refused(refusal);
+        var placement = inputs.Placement as PlacementPlan;
+        warnings.AddRange(placement?.Warnings ?? []);
+        reasons.AddRange(PlacementSpec.Reasons(placement));
 
         var order = BootOrder(def);
         var spec = new MachineSpec
@@ -42,7 +52,7 @@ internal static class SpecResolver
             Accelerator = accelerator,
             MachineType = machineType!,
             Family = def.Machine == MachineChoice.Q35 ? MachineFamily.Q35 : MachineFamily.Microvm,
-            Cpu = new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1),
+            Cpu = placement is null ? new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1) : new CpuSpec(def.Cpu.Count, def.Cpu.Count, model, placement.Topology.Threads),
             Memory = new MemorySpec(def.Memory.SizeMiB, PageSizeKiB(def.Memory.Pages)),
             Firmware = FirmwareOf(def),
             Tpm = def.Firmware.Tpm,
@@ -51,12 +61,13 @@ internal static class SpecResolver
             Nics = [.. def.Nics.Select(n => NicOf(vm, n, order))],
             Vnc = def.Consoles.Graphics == GraphicsChoice.Vnc,
             Serial = def.Consoles.Serial,
-            Balloon = def.Memory.Balloon,
+            Balloon = def.Memory.Balloon && placement?.Profile.Balloon != false,
+            Placement = placement is null ? null : PlacementSpec.Of(placement, def),
             GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,
             RestoreFrom = vm.SuspendPath,
             Confinement = new ConfinementSpec { Uid = vm.Uid, Limits = LimitsOf(def.Limits) },
         };
-        return new ResolvedSpec(spec, reasons, warnings);
+        return new ResolvedSpec(spec, reasons, warnings) { Placement = placement };
     }
 
     /// <summary>A MAC address that stays the same for a VM's card: 52:54:00 (QEMU's prefix) and three bytes of a digest of VM id and card name.</summary>

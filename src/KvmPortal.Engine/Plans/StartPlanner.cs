@@ -22,10 +22,12 @@ internal static class StartPlanner
             Say.RecordRun(vm.Version, resolved.Spec.MachineType), Say.RecordRunWhy));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },
             resolved.Spec.RestoreFrom is null ? Say.Launch : Say.LaunchRestored, Say.LaunchWhy));
+        if (resolved.Spec.Placement is { } placement)
+            steps.Add(PlanStep.Host(new PinMachine { MachineId = vm.Id.Value, Placement = placement }, Say.PinMachine(CpuSet.Union(placement.Vcpus).ToString()), Say.PinMachineWhy));
         steps.Add(PlanStep.Host(new RunMachine { MachineId = vm.Id.Value }, Say.LetRun));
         if (vm.SuspendPath is not null)
             steps.Add(PlanStep.Portal(new RecordSuspend(vm.Id, null), Say.ForgetSaved, Say.ForgetSavedWhy));
-        return new Plan { Steps = steps, Reasons = resolved.Reasons, Warnings = resolved.Warnings };
+        return new Plan { Steps = steps, Reasons = resolved.Reasons, Warnings = resolved.Warnings, Placement = resolved.Placement };
     }
 }
 

@@ -8,7 +8,7 @@ public static partial class HostSentences
     private static readonly Dictionary<string, Sentence> OfPreparations = new Sentence[]
     {
         Say.NotWritableHint, Say.NoThpHere, Say.NoKsmHere, Say.NoCpuLatencyHere, Say.NoNumaBalancingHere, Say.NoFrequenciesHere, Say.NoIrqbalanceHere, Say.CpusLeftForIrqs, Say.IrqbalanceRestarted,
-        Say.RestartIrqbalance, Say.JournalLost,
+        Say.RestartIrqbalance, Say.JournalLost, Say.IrqPlaced,
     }.ToDictionary(s => s.Text);
 
     private static readonly (Regex Shape, Func<Match, Sentence> Made)[] ShapesOfPreparations =

@@ -3,6 +3,8 @@ namespace KvmPortal.Engine;
 // Sentences of plans: what steps do, why, what fields' changes mean, what is warned of.
 public static partial class Say
 {
+    public static Sentence PinMachine(string cpus) => Make($"Keep its vCPUs on CPUs {cpus}, its other threads where the plan says, and read that back.");
+    public static Sentence PinMachineWhy => Make("Before the guest's first instruction, so that nothing ever runs elsewhere.");
     public static Sentence BulkChild(Sentence action, string name) => Make($"{action} {name}.");
     public static Sentence BulkAlreadySo => Make("It is so already: nothing will change.");
     public static Sentence BulkDenied(string name, Sentence why) => Make($"{name}: not possible now. {why}");

@@ -65,6 +65,7 @@ public static partial class Say
     public static Sentence PagesLeft(string count) => Make($"{count} pages are left: the others are in use.");
     public static Sentence PagesNotReturned(string file, string count) => Make($"{file}: {count} pages are left: they are in use, or not to be had any more.");
     public static Sentence IrqsStay(string some, string all) => Make($"{some} of {all} interrupts stay where they are: the kernel places them itself.");
+    public static Sentence IrqPlaced => Make("The kernel places this interrupt itself.");
     public static Sentence ChangedSince(string file, string now) => Make($"{file}: Somebody has changed it to \"{now}\" since; it is left so.");
     public static Sentence KernelRefused(string value, string file, string why) => Make($"The kernel refused \"{value}\" for {file}: {why}.");
     public static Sentence NotWritable(string file) => Make($"The portal may not write {file}.");

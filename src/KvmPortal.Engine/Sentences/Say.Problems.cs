@@ -100,6 +100,9 @@ public static partial class Say
     public static Sentence PortalStops => Make("The portal stops; connect again when it has started.");
     public static Sentence StorageLow(string folder, string free, string total) => Make($"{folder} is nearly full: {free} of {total} MiB are free.");
     public static Sentence StorageRoomAgain(string folder, string free) => Make($"{folder} has room again: {free} MiB are free.");
+    public static Sentence TitlePlacementRefused => Make("The host has no place for it");
+    public static Sentence LedgerMoves => Make("Other machines took places again and again while this one was planned.");
+    public static Sentence LedgerMovesHint => Make("Start it again.");
     public static Sentence TitleInternal => Make("Something went wrong inside the portal");
     public static Sentence InternalDetail => Make("This is a bug; the portal's log has the details under the job's id.");
     public static Sentence CancelledUndone => Make("Cancelled; what was done is undone.");

@@ -6,7 +6,7 @@ public static partial class Say
     public static Sentence CpuVirtualizationTitle => Make("Virtualisation by the CPU");
     public static Sentence CpuVirtualizationMeaning => Make("VT-x (Intel) or AMD-V lets guests run on the CPU itself, at nearly its full speed and kept apart by hardware.");
     public static Sentence CpuVirtualizationThere(string flag) => Make($"The CPU has it ({flag}).");
-    public static Sentence CpuVirtualizationArm => Make("arm64 CPUs have it; whether the firmware started the kernel with it shows in /dev/kvm.");
+    public static Sentence CpuVirtualizationByDevice => Make("On this architecture no flag tells; whether the firmware started the kernel with it shows in /dev/kvm.");
     public static Sentence CpuVirtualizationOther => Make("The CPU shows no VT-x or AMD-V, yet /dev/kvm is there: KVM works here in another way (a nested or para-virtual one). Only the proof tells.");
     public static Sentence CpuVirtualizationNone => Make("The CPU shows neither vmx nor svm.");
     public static Sentence CpuVirtualizationFirmware => Make("Switch on \"Intel Virtualization Technology\" (VT-x) or \"SVM Mode\" (AMD) in the firmware's CPU settings.");
@@ -164,7 +164,6 @@ public static partial class Say
     public static Sentence IrqbalanceMeaning => Make("irqbalance moves interrupts over all CPUs, also over those that machines have for themselves.");
     public static Sentence IrqbalanceNone => Make("It does not run.");
     public static Sentence IrqbalanceRuns => Make("It runs.");
-    public static Sentence IrqbalanceBanned(string cpus) => Make($"It runs and leaves CPUs {cpus} alone.");
     public static Sentence IrqbalanceFix(string cpus) => Make($"Let it leave CPUs {cpus} alone.");
     public static Sentence StorageTitle => Make("Fast storage");
     public static Sentence StorageMeaning => Make("Machines share disks: only NVMe or a RAID of disks keeps up with several of them.");
@@ -235,6 +234,7 @@ public static partial class Say
     public static Sentence CgroupTwo => Make("In use, with cpu, cpuset, io and memory.");
     public static Sentence CgroupLacks(string missing) => Make($"In use, but without {missing}.");
     public static Sentence CgroupOld(string version) => Make($"The host uses {version}: limits are skipped, CPUs are kept apart by affinity only.");
+    public static Sentence CgroupNone => Make("There is no cgroup v2: limits are skipped, CPUs are kept apart by affinity only.");
     public static Sentence CgroupFix => Make("Boot with the unified hierarchy.");
     public static Sentence LsmTitle => Make("Second wall (AppArmor, SELinux)");
     public static Sentence LsmMeaning => Make("A security module limits QEMU although it has been broken into.");
@@ -261,6 +261,7 @@ public static partial class Say
     public static Sentence QemuTitle => Make("QEMU");
     public static Sentence QemuMeaning => Make("The program that runs machines; 7.2 or later.");
     public static Sentence SoftwareThere(string version) => Make($"Version {version}.");
+    public static Sentence SoftwareInstalled => Make("It is installed.");
     public static Sentence SoftwareMissing => Make("It is not installed.");
     public static Sentence SoftwareInstall(string package) => Make($"Install it: apt install {package}.");
     public static Sentence OvmfTitle => Make("UEFI firmware for machines (OVMF)");

@@ -46,7 +46,22 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         Range("/restart/maxRestarts", vm.Restart.MaxRestarts, 1, 1000, null);
         Range("/restart/windowSeconds", vm.Restart.WindowSeconds, 10, 86_400, Say.UnitSeconds);
         Limits(vm.Limits);
+        Placement(vm.Placement);
         return problems;
+    }
+
+    private void Placement(PlacementDefinition placement)
+    {
+        if (placement.VirtualNodes is { } nodes)
+            Range("/placement/virtualNodes", nodes, 1, 8, null);
+        if (placement.IoThreads is { } threads)
+            Range("/placement/ioThreads", threads, 0, 32, null);
+        if (placement.Knobs.WakeUpMicroseconds is { } wake)
+            Range("/placement/knobs/wakeUpMicroseconds", wake, 0, 1_000_000, null);
+        if (placement.OnNodes.Count > 8)
+            Add("/placement/onNodes", "too-many", Say.AtMostNodes(8));
+        for (var i = 0; i < Math.Min(placement.OnNodes.Count, 8); i++)
+            Range($"/placement/onNodes/{i}", placement.OnNodes[i], 0, CpuSet.MaxCpus - 1, null);
     }
 
     private void Limits(LimitsDefinition limits)

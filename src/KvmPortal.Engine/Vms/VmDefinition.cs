@@ -29,6 +29,23 @@ public record VmDefinition
     public AutostartDefinition Autostart { get; init; } = new();
     public RestartDefinition Restart { get; init; } = new();
     public LimitsDefinition Limits { get; init; } = new();
+    /// <summary>What the owner of a machine of the bare-metal class knows better than its profile.</summary>
+    public PlacementDefinition Placement { get; init; } = new();
+}
+
+/// <summary>Overrides of a profile; each is explained where it costs something.</summary>
+public sealed record PlacementDefinition
+{
+    public Plans.Placement.ProfileOverrides Knobs { get; init; } = new();
+    /// <summary>NUMA nodes that the guest sees, 1 to 8; null: as few as the profile can do with.</summary>
+    public int? VirtualNodes { get; init; }
+    /// <summary>Only these nodes of the host; empty: the planner chooses.</summary>
+    public IReadOnlyList<int> OnNodes { get; init; } = [];
+    /// <summary>I/O threads, 0 to 32; null: by profile.</summary>
+    public int? IoThreads { get; init; }
+    public Plans.Placement.PlacementLeeway Allow { get; init; } = new();
+    /// <summary>A thread that somebody moves is put back; it is told in any case.</summary>
+    public bool Repair { get; init; } = true;
 }
 
 public enum VmProfile { General, LowLatency, Hpc, AiMl }

@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
@@ -7,7 +8,7 @@ using Microsoft.EntityFrameworkCore;
 namespace KvmPortal.Engine.Vms;
 
 /// <summary>Reads what planners need about a VM, in few queries.</summary>
-internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHost host)
+internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHost host, PlacementReader placements)
 {
     /// <summary>Everything about a stored VM. Throws NotFound.</summary>
     public async Task<VmInputs> InputsAsync(VmId id, CancellationToken ct)
@@ -22,6 +23,7 @@ internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHos
     {
         var diskImages = vm.Disks.Select(d => d.ImageId).OfType<ImageId>().Distinct().ToList();
         var byId = diskImages.Count == 0 ? [] : await store.ReadAsync(db => db.Images.Where(i => diskImages.Contains(i.Id)).ToDictionaryAsync(i => i.Id, ct), ct);
+        var facts = await host.GetFactsAsync(ct);
         return new VmInputs
         {
             Vm = vm,
@@ -29,7 +31,8 @@ internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHos
             HasProcess = await tracker.HasProcessAsync(vm.Id, ct),
             Images = await ImagesAsync(DefinitionValidator.ImageReferences(vm.Definition), ct),
             DiskImages = byId,
-            Facts = await host.GetFactsAsync(ct),
+            Facts = facts,
+            Placement = PlacementReader.Wants(vm.Definition) ? await placements.PlanAsync(vm.Id, vm.Definition, facts, ct) : null,
         };
     }
 

@@ -32,61 +32,61 @@ public abstract record HostSetting
 /// <param name="AcceptFewer">Keep what could be had when the kernel finds no more; else it is given back and the step fails.</param>
 public sealed record HugePagesSetting(int? Node, long SizeKiB, long Count, bool AcceptFewer = false) : HostSetting
 {
-    public override string Key => $"huge-pages/{(Node is { } node ? $"{node}" : "all")}/{SizeKiB}";
+    [JsonIgnore] public override string Key => $"huge-pages/{(Node is { } node ? $"{node}" : "all")}/{SizeKiB}";
 }
 
 /// <param name="Mode">always, madvise or never.</param>
 public sealed record TransparentHugePagesSetting(string Mode) : HostSetting
 {
-    public override string Key => "transparent-huge-pages";
+    [JsonIgnore] public override string Key => "transparent-huge-pages";
 }
 
 /// <param name="State">off, on, or unmerge (off, and pages that are shared are taken apart).</param>
 public sealed record KsmSetting(string State) : HostSetting
 {
-    public override string Key => "ksm";
+    [JsonIgnore] public override string Key => "ksm";
 }
 
 /// <param name="Cpus">Null: all.</param>
 public sealed record CpuGovernorSetting(string Governor, CpuSet? Cpus = null) : HostSetting
 {
-    public override string Key => "cpu-governor";
+    [JsonIgnore] public override string Key => "cpu-governor";
 }
 
 /// <summary>The longest time that an idle CPU may take to wake up (per-CPU PM QoS); 0: it must not sleep at all.</summary>
 public sealed record CpuLatencySetting(CpuSet Cpus, int MaxMicroseconds) : HostSetting
 {
-    public override string Key => "cpu-latency";
+    [JsonIgnore] public override string Key => "cpu-latency";
 }
 
 public sealed record NumaBalancingSetting(bool Enabled) : HostSetting
 {
-    public override string Key => "numa-balancing";
+    [JsonIgnore] public override string Key => "numa-balancing";
 }
 
 /// <summary>A parameter of a loaded kernel module that can be changed while it runs; only known ones.</summary>
 public sealed record ModuleParameterSetting(string Module, string Name, string Value) : HostSetting
 {
-    public override string Key => $"module-parameter/{Module}/{Name}";
+    [JsonIgnore] public override string Key => $"module-parameter/{Module}/{Name}";
 }
 
 /// <summary>Moves interrupts away from CPUs. Those that the kernel places itself stay, and are told.</summary>
 public sealed record IrqAffinitySetting(CpuSet AwayFrom) : HostSetting
 {
-    public override string Key => "irq-affinity";
+    [JsonIgnore] public override string Key => "irq-affinity";
 }
 
 /// <summary>CPUs that irqbalance leaves alone (IRQBALANCE_BANNED_CPULIST).</summary>
 public sealed record IrqbalanceBanSetting(CpuSet Cpus) : HostSetting
 {
-    public override string Key => "irqbalance-ban";
-    public override bool OutlivesBoot => true;
+    [JsonIgnore] public override string Key => "irqbalance-ban";
+    [JsonIgnore] public override bool OutlivesBoot => true;
 }
 
 /// <param name="Name">With dots, e.g. vm.swappiness; only known ones.</param>
 public sealed record SysctlSetting(string Name, string Value) : HostSetting
 {
-    public override string Key => $"sysctl/{Name}";
+    [JsonIgnore] public override string Key => $"sysctl/{Name}";
 }
 
 /// <summary>One write of a kernel file.</summary>

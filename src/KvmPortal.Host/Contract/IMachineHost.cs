@@ -63,6 +63,9 @@ public interface IMachineHost
     /// <summary>What a setting would write on this host now; and, for a preparation, whether what it wrote is still so. Changes nothing.</summary>
     Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken);
 
+    /// <summary>Tells, from the call on, when hardware came, went or changed; many announcements at once are one. Never ends by itself, and tells nothing where the host cannot know.</summary>
+    IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken);
+
     /// <summary>
     /// Where the threads and the memory of a running machine are, as the kernel says, beside where they are to be. Walks the machine's page tables: for a look now and then.
     /// Throws <see cref="HostError.NotRunning"/>.

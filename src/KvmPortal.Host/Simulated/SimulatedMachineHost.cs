@@ -167,6 +167,13 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         _store.ReceiveAsync(request, content, cancellationToken);
 
     /// <inheritdoc/>
+    public async IAsyncEnumerable<HardwareChange> WatchHardwareAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await Task.Delay(Timeout.InfiniteTimeSpan, _time, cancellationToken);
+        yield break;
+    }
+
+    /// <inheritdoc/>
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.FromResult(Inventory);
 
     /// <summary>What it seems to be made of, and how it was set.</summary>

@@ -1,4 +1,5 @@
 using KvmPortal.Engine;
+using KvmPortal.Host.Contract;
 using KvmPortal.Web.Access;
 using Microsoft.OpenApi;
 
@@ -18,6 +19,8 @@ internal static class OpenApi
             swagger.AddSecurityDefinition("token", new OpenApiSecurityScheme { Type = SecuritySchemeType.Http, Scheme = "bearer", Description = "A personal access token." });
             swagger.AddSecurityRequirement(document => new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference("token", document)] = [] });
             swagger.OperationFilter<OpenApiConventions>();
+            swagger.SchemaFilter<PolymorphicSchemas>();
+            swagger.MapType<CpuSet>(() => new OpenApiSchema { Type = JsonSchemaType.String, Description = "CPU numbers in the kernel's list format, e.g. 0-3,8." });
             swagger.MapType<Sentence>(() => new OpenApiSchema { Type = JsonSchemaType.String });
             swagger.CustomSchemaIds(SchemaName);
         });

@@ -14,6 +14,7 @@ internal sealed class OpenApiConventions : IOperationFilter
         ["readSerial"] = [("from", "offset of the first byte wanted"), ("wait", "seconds to wait for the first byte (at most 60)")],
         ["getVmMetrics"] = [("window", "30s, 10m, 6h, 7d"), ("step", "distance of the points, in the same form")],
         ["getHostMetrics"] = [("window", "30s, 10m, 6h, 7d"), ("step", "distance of the points, in the same form")],
+        ["getHostInventory"] = [("version", "as it was then; without it the newest")],
         ["uploadImage"] = [("name", "the image's name"), ("kind", "qcow2, raw, iso, kernel or initrd: anything else is refused")],
         ["putImage"] = [("kind", "qcow2, raw, iso, kernel or initrd: anything else is refused")],
         ["watchEvents"] = [("since", "events after this sequence number; 0 for all that are kept")],

@@ -24,6 +24,8 @@ public sealed record ProblemResponse
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? JobId { get; init; }
     /// <summary>What to do about it.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public Sentence? Hint { get; init; }
+    /// <summary>Of `placement-refused`: evidence, remedies, and the nearest request that fits.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public KvmPortal.Engine.Plans.Placement.PlacementRefusal? Placement { get; init; }
     /// <summary>QEMU's own error class, when it refused.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public string? QmpClass { get; init; }
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public int? ExitCode { get; init; }
@@ -63,6 +65,7 @@ internal static class ProblemAnswers
             Detail = info.Detail,
             Status = StatusOf(error),
             Errors = info.Errors,
+            Placement = info.Placement,
             Hint = info.Hint,
             QmpClass = info.QmpClass,
             ExitCode = info.ExitCode,
@@ -95,7 +98,7 @@ internal static class ProblemAnswers
             ErrorCode.NotSignedIn => 401,
             ErrorCode.Forbidden => 403,
             ErrorCode.NotFound => 404,
-            ErrorCode.Conflict or ErrorCode.NameTaken => 409,
+            ErrorCode.Conflict or ErrorCode.NameTaken or ErrorCode.PlacementRefused => 409,
             ErrorCode.Stale => 412,
             ErrorCode.TooLarge => 413,
             ErrorCode.Invalid or ErrorCode.ImageRefused => 422,

@@ -1,8 +1,10 @@
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Hosts.Inventories;
 using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
 using KvmPortal.Web.Jobs;
@@ -16,8 +18,12 @@ internal static class HostsApi
     {
         api.MapGet("/hosts", ListAsync).WithName("listHosts");
         api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
+        api.MapGet("/hosts/{id}/ledger", LedgerAsync).WithName("getHostLedger");
         api.MapGet("/hosts/{id}/readiness", ReadinessAsync).WithName("getHostReadiness");
         api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202).Produces<PlanResponse>();
+        api.MapGet("/hosts/{id}/inventory", InventoryAsync).WithName("getHostInventory");
+        api.MapGet("/hosts/{id}/inventory/versions", InventoryVersionsAsync).WithName("listHostInventoryVersions");
+        api.MapPost("/hosts/{id}/inventory/refresh", RefreshInventoryAsync).WithName("refreshHostInventory");
         api.MapPreparationsApi();
     }
 
@@ -40,6 +46,37 @@ internal static class HostsApi
         await FindAsync(context, hosts, id, ct);
         return ReadinessResponse.From((await readiness.LookAsync(context.Caller(), ct)).Report);
     }
+
+    /// <summary>Who holds which CPUs, pages and devices, and what is free on each node.</summary>
+    private static async Task<LedgerView> LedgerAsync(HttpContext context, HostOperations hosts, PlacementOperations placements, string id, CancellationToken ct)
+    {
+        await FindAsync(context, hosts, id, ct);
+        return await placements.LedgerAsync(context.Caller(), ct);
+    }
+
+    /// <summary>What the host is made of and how its kernel is set, as of the last look. `?version=N`: as it was then.</summary>
+    private static async Task<HostSnapshot> InventoryAsync(HttpContext context, HostOperations hosts, HostInventories inventories, string id, CancellationToken ct)
+    {
+        await FindAsync(context, hosts, id, ct);
+        return await inventories.GetAsync(context.Caller(), Version(context.Request), ct);
+    }
+
+    /// <summary>Versions of the inventory, newest first, each with what was different from the one before.</summary>
+    private static async Task<ListPage<HostSnapshotSummary>> InventoryVersionsAsync(HttpContext context, HostOperations hosts, HostInventories inventories, string id, CancellationToken ct)
+    {
+        await FindAsync(context, hosts, id, ct);
+        return await inventories.ListAsync(context.Caller(), context.Request.ListQuery(), ct);
+    }
+
+    /// <summary>Looks at the host now. A new version begins when something that matters has changed.</summary>
+    private static async Task<HostSnapshot> RefreshInventoryAsync(HttpContext context, HostOperations hosts, HostInventories inventories, string id, CancellationToken ct)
+    {
+        await FindAsync(context, hosts, id, ct);
+        return await inventories.RefreshAsync(context.Caller(), ct);
+    }
+
+    private static long? Version(HttpRequest request) => request.Query["version"].FirstOrDefault() is not { } text ? null
+        : long.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out var version) ? version : throw Requests.Invalid("version", "Give the number of a version.");
 
     /// <summary>Tries (again) whether KVM can run a guest, as a job. `?dryRun=true`: the plan only.</summary>
     private static async Task<IResult> ProveAsync(HttpContext context, HostOperations hosts, JobOperations jobs, string id, CancellationToken ct)

@@ -1,7 +1,9 @@
+using System.Text.Json.Serialization;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Web.Jobs;
@@ -26,6 +28,8 @@ public sealed record PlanResponse
     public IReadOnlyList<FieldEffect> Effects { get; init; } = [];
     public IReadOnlyList<PlanReason> Reasons { get; init; } = [];
     public IReadOnlyList<Sentence> Warnings { get; init; } = [];
+    /// <summary>Where a machine of the bare-metal class goes: CPUs, memory, reasons, alternatives.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public PlacementPlan? Placement { get; init; }
     /// <summary>The exact QEMU command line of a start; only in a dry run.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
 
@@ -35,6 +39,7 @@ public sealed record PlanResponse
         Effects = plan.Effects,
         Reasons = plan.Reasons,
         Warnings = plan.Warnings,
+        Placement = plan.Placement,
         Argv = plan.Argv,
     };
 }

@@ -48,6 +48,7 @@ public static class WebUi
         services.AddTransient<JobModel>();
         services.AddTransient<ImageListModel>();
         services.AddTransient<HostModel>();
+        services.AddTransient<HostPreparationsModel>();
         services.AddTransient<AccountModel>();
         services.AddTransient<DashboardReads>();
         services.AddTransient<DashboardModel>();

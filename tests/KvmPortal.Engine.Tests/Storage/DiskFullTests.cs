@@ -8,6 +8,7 @@ using Microsoft.Data.Sqlite;
 namespace KvmPortal.Engine.Tests.Storage;
 
 /// <summary>The real engine on a file system that really is full.</summary>
+[Collection(nameof(Alone))]
 public sealed class DiskFullTests : IDisposable
 {
     private readonly string data = Directory.CreateTempSubdirectory("kvmportal-full-").FullName;

@@ -89,6 +89,18 @@ public sealed partial class SentenceTests
     [InlineData("Only 128 of 256 MiB of the guest's memory are on pages of 2 MiB.", "huge-memory-missing")]
     [InlineData("The portal may lock 8 MiB of memory only, and may not raise that limit.", "memlock-limited")]
     [InlineData("CPUs 4-5 in an isolated partition of their own", "cpus-isolated")]
+    [InlineData("Only 40 of 64 huge pages of 2M could be had; they were given back.", "pages-short")]
+    [InlineData("Memory is in too many pieces by now. At boot it is not: add hugepagesz=1G hugepages=0:64 to the kernel's command line, or take fewer pages.", "pages-short-hint")]
+    [InlineData("/sys/devices/system/node/node0/hugepages/hugepages-2048kB/nr_hugepages: 30 pages are left: they are in use, or not to be had any more.", "pages-not-returned")]
+    [InlineData("1 of 3 interrupts stay where they are: the kernel places them itself.", "irqs-stay")]
+    [InlineData("/proc/sys/vm/swappiness: Somebody has changed it to \"33\" since; it is left so.", "changed-since")]
+    [InlineData("The kernel refused \"performance\" for /sys/devices/system/cpu/cpu5/cpufreq/scaling_governor: invalid argument.", "kernel-refused")]
+    [InlineData("The portal may not write /sys/kernel/mm/ksm/run.", "not-writable")]
+    [InlineData("This host offers no huge pages of 1G on node 3.", "no-huge-pages-on-node")]
+    [InlineData("The module kvm_intel is not loaded, or has no parameter dump_invalid_vmcs.", "no-module-parameter-here")]
+    [InlineData("This host's kernel has no KSM.", "no-ksm-here")]
+    [InlineData("This host's kernel has no fs.aio-max-nr.", "no-sysctl-here")]
+    [InlineData("CPU 3 offers these governors only: performance powersave.", "governors-here")]
     [InlineData("Could not set up host forwarding rule", null)]
     public void What_hosts_say_often_is_recognised(string words, string? code)
     {

@@ -23,7 +23,9 @@ public static partial class BootParameters
 
     public static BootAdvice Compare(IReadOnlyList<string> wanted, string commandLine)
     {
-        var (asked, there) = (Units(string.Join(' ', wanted)), Units(commandLine));
+        // What stands behind two hyphens is not the kernel's but init's.
+        var (kernel, init) = $" {commandLine} ".IndexOf(" -- ", StringComparison.Ordinal) is >= 0 and var end ? (commandLine[..Math.Max(0, end - 1)], " " + commandLine[end..].Trim()) : (commandLine, "");
+        var (asked, there) = (Units(string.Join(' ', wanted)), Units(kernel));
         var texts = there.Select(Canonical).ToHashSet();
         var missing = asked.Where(u => !texts.Contains(Canonical(u))).DistinctBy(Canonical).ToList();
         var different = there.Where(t => missing.Exists(m => m.Key == t.Key)).ToList();
@@ -31,7 +33,7 @@ public static partial class BootParameters
             return new BootAdvice(Texts(asked), [], [], null, null);
         // The loader writes these two itself.
         var kept = there.Except(different).Where(u => u.Key is not ("BOOT_IMAGE" or "initrd")).Concat(missing);
-        return new BootAdvice(Texts(asked.Except(missing)), Texts(missing), Texts(different), $"GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {string.Join(' ', Texts(missing))}\"", string.Join(' ', Texts(kept)));
+        return new BootAdvice(Texts(asked.Except(missing)), Texts(missing), Texts(different), $"GRUB_CMDLINE_LINUX=\"$GRUB_CMDLINE_LINUX {string.Join(' ', Texts(missing))}\"", string.Join(' ', Texts(kept)) + init);
     }
 
     /// <summary>Whether it may stand in a boot loader's file: nothing that a shell would read as anything else.</summary>

@@ -43,7 +43,7 @@ internal static class CpuChecks
         },
     ];
 
-    private static bool IsArm(HostInventory host) => host.Cpu.Architecture == "aarch64";
+    private static bool IsX86(HostInventory host) => host.Cpu.Architecture == "x86_64";
 
     private static Finding Virtualization(ReadinessInput input)
     {
@@ -51,8 +51,8 @@ internal static class CpuChecks
         var flag = host.Cpu.Flags.FirstOrDefault(f => f is "vmx" or "svm");
         if (flag is not null)
             return Ready(Say.CpuVirtualizationThere(flag), File(CpuInfo, $"flags: … {flag} …"));
-        if (IsArm(host))
-            return host.Kvm.Device ? Ready(Say.CpuVirtualizationArm, File("/dev/kvm", "there")) : Unknown(Say.CpuVirtualizationArm, File("/dev/kvm", null));
+        if (!IsX86(host))
+            return host.Kvm.Device ? Ready(Say.CpuVirtualizationByDevice, File("/dev/kvm", "there")) : Unknown(Say.CpuVirtualizationByDevice, File("/dev/kvm", null));
         var evidence = File(CpuInfo, host.Cpu.Flags.Count == 0 ? null : "flags: no vmx, no svm" + (host.Cpu.HypervisorBelow ? "; hypervisor" : ""));
         var fix = host.Cpu.HypervisorBelow ? Firmware(Say.NestedBelowFix) : Firmware(Say.CpuVirtualizationFirmware);
         return host.Kvm.Device ? But(Say.CpuVirtualizationOther, [fix], evidence, File("/dev/kvm", "there")) : Missing(Say.CpuVirtualizationNone, [fix], evidence);
@@ -71,7 +71,7 @@ internal static class CpuChecks
                 return Missing(Say.SecondLevelPagingOff, [Boot(Say.AddBootParameter, $"{module}.{name}=1")], parameter);
         }
 
-        if (IsArm(host))
+        if (!IsX86(host))
             return host.Kvm.Device ? Ready(Say.SecondLevelPagingOn, File("/dev/kvm", "there")) : Unknown(Say.CannotBeTold, File("/dev/kvm", null));
         if (host.Cpu.VmxFlags.Contains("ept") || host.Cpu.Flags.Contains("ept") || host.Cpu.Flags.Contains("npt"))
             return But(Say.SecondLevelPagingIdle, [Command(Say.ModuleLoad(module))], File(CpuInfo, $"… {name} …"), parameter);
@@ -86,7 +86,7 @@ internal static class CpuChecks
         var evidence = File($"/sys/module/{key.Replace(".", "/parameters/", StringComparison.Ordinal)}", value);
         if (value is not null)
             return value is "Y" or "1" ? Ready(Say.InterruptVirtualizationOn, evidence) : But(Say.InterruptVirtualizationOff, [Boot(Say.AddBootParameter, $"{key}=1")], evidence);
-        if (IsArm(host))
+        if (!IsX86(host))
             return Unknown(Say.CannotBeTold, evidence);
         return But(Say.InterruptVirtualizationNone, [], File(CpuInfo, "vmx flags: no apicv, no posted_intr"));
     }

@@ -98,6 +98,8 @@ internal static class DeviceChecks
         var disks = input.Inventory.BlockDevices.Where(b => b.Kind is not (BlockKind.Loop or BlockKind.Zram or BlockKind.DeviceMapper) && b.SizeBytes > 0).ToList();
         var evidence = disks.Take(8).Select(b => File($"/sys/block/{b.Name}/queue/rotational", b.Rotational is { } r ? r ? "1" : "0" : null)).ToList();
         string Words(IEnumerable<BlockDeviceFacts> some) => Some(some.Select(b => Short($"{b.Name} {b.Raid ?? b.Model}".Trim(), 60)));
+        if (disks.Count == 0 && input.Facts is null)
+            return Unknown(Say.CannotBeTold, File("/sys/block", null));
         if (disks.Count == 0)
             return Missing(Say.StorageNone, [Purchase(Say.StorageFix)], File("/sys/block", ""));
         var good = disks.Where(b => b.Kind is BlockKind.Nvme or BlockKind.Raid).ToList();
@@ -114,6 +116,8 @@ internal static class DeviceChecks
         var cards = input.Inventory.Nics.Where(n => !n.Virtual).ToList();
         string Words(IEnumerable<NetworkCard> some) => Some(some.Select(n => $"{n.Name} {n.Driver} {n.RxQueues} rx / {n.TxQueues} tx"));
         var evidence = cards.Take(8).Select(n => File($"/sys/class/net/{n.Name}/queues", $"{n.RxQueues} rx, {n.TxQueues} tx")).ToList();
+        if (cards.Count == 0 && input.Facts is null && (input.Inventory.Nics.Count == 0 || input.Inventory.PciDevices.Any(d => d.Class.StartsWith("0200", StringComparison.Ordinal))))
+            return Unknown(Say.CannotBeTold, File("/sys/class/net", null));
         if (cards.Count == 0)
             return Missing(Say.NicNone, [Purchase(Say.NicFix)], File("/sys/class/net/*/device", null));
         var many = cards.Where(n => n.RxQueues > 1 && n.TxQueues > 1).ToList();

@@ -1,4 +1,5 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Hosts.Readiness;
@@ -8,11 +9,17 @@ public sealed class HostReadiness
 {
     private readonly IMachineHost host;
     private readonly EngineOptions options;
+    private readonly PreparationOperations preparations;
 
-    internal HostReadiness(IMachineHost host, EngineOptions options) => (this.host, this.options) = (host, options);
+    internal HostReadiness(IMachineHost host, EngineOptions options, PreparationOperations preparations) => (this.host, this.options, this.preparations) = (host, options, preparations);
 
-    /// <summary>What the host is made of, and what that means.</summary>
-    public Task<(HostInventory Inventory, ReadinessReport Report)> LookAsync(Caller caller, CancellationToken ct) => LookAsync(host, options.MachineUids, ct);
+    /// <summary>What the host is made of, and what that means. On the way it is seen whether what the portal has set is still so.</summary>
+    public async Task<(HostInventory Inventory, ReadinessReport Report)> LookAsync(Caller caller, CancellationToken ct)
+    {
+        var looking = LookAsync(host, options.MachineUids, ct);
+        await preparations.ListAsync(caller, ct);
+        return await looking;
+    }
 
     /// <summary>The same for a host that no portal manages yet.</summary>
     public static async Task<(HostInventory Inventory, ReadinessReport Report)> LookAsync(IMachineHost host, (int First, int Last)? machineUids, CancellationToken ct)

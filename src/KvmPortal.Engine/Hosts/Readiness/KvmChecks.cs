@@ -21,13 +21,13 @@ internal static class KvmChecks
             HelpsFor = [Purpose.OrdinaryVms, Purpose.EncryptedMigration, Purpose.Dpdk],
         },
         new("nested", Say.NestedTitle, Say.NestedMeaning, Nested) { MattersFor = [Audience.EveryVm], HelpsFor = [Purpose.KataContainers] },
-        new("vhost-net", Say.VhostNetTitle, Say.VhostNetMeaning, input => Module(input.Inventory.Kvm.VhostNet, "/dev/vhost-net", "vhost_net"))
+        new("vhost-net", Say.VhostNetTitle, Say.VhostNetMeaning, input => Module(input, input.Inventory.Kvm.VhostNet, "/dev/vhost-net", "vhost_net"))
         {
             MattersFor = [Audience.EveryVm, Audience.BareMetalClass],
             HelpsFor = [Purpose.OrdinaryVms, Purpose.BareMetal],
         },
-        new("vhost-vsock", Say.VhostVsockTitle, Say.VhostVsockMeaning, input => Module(input.Inventory.Kvm.VhostVsock, "/dev/vhost-vsock", "vhost_vsock")) { RequiredFor = [Purpose.KataContainers] },
-        new("vfio", Say.VfioTitle, Say.VfioMeaning, input => Module(input.Inventory.Kvm.VfioDevice, "/dev/vfio/vfio", "vfio-pci"))
+        new("vhost-vsock", Say.VhostVsockTitle, Say.VhostVsockMeaning, input => Module(input, input.Inventory.Kvm.VhostVsock, "/dev/vhost-vsock", "vhost_vsock")) { RequiredFor = [Purpose.KataContainers] },
+        new("vfio", Say.VfioTitle, Say.VfioMeaning, input => Module(input, input.Inventory.Kvm.VfioDevice, "/dev/vfio/vfio", "vfio-pci"))
         {
             MattersFor = [Audience.Gpu, Audience.BareMetalClass],
             HelpsFor = [Purpose.GpuPassthrough, Purpose.SriovNetworking, Purpose.Dpdk],
@@ -74,7 +74,8 @@ internal static class KvmChecks
         };
     }
 
-    private static Finding Module(bool there, string device, string module) => there
-        ? Ready(Say.ModuleReady(device), File(device, "there"))
+    private static Finding Module(ReadinessInput input, bool there, string device, string module) => there ? Ready(Say.ModuleReady(device), File(device, "there"))
+        // A captured tree may just not have it.
+        : input.Facts is null && input.Inventory.Kvm.Modules.Count == 0 ? Unknown(Say.CannotBeTold, File(device, null))
         : But(Say.ModuleMissing(module), [Command(Say.ModuleLoad(module))], File(device, null));
 }

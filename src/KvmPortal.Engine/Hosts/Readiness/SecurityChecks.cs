@@ -34,8 +34,10 @@ internal static class SecurityChecks
     {
         var kernel = input.Inventory.Kernel;
         var evidence = File("/sys/fs/cgroup/cgroup.controllers", kernel.CgroupControllers.Count == 0 ? null : string.Join(" ", kernel.CgroupControllers));
+        if (kernel.CgroupVersion == "none" && input.Facts is null)
+            return Unknown(Say.CannotBeTold, evidence);
         if (kernel.CgroupVersion != "v2")
-            return Missing(Say.CgroupOld(kernel.CgroupVersion == "none" ? "-" : $"cgroup {kernel.CgroupVersion}"), [Boot(Say.CgroupFix, "systemd.unified_cgroup_hierarchy=1")], evidence);
+            return Missing(kernel.CgroupVersion == "none" ? Say.CgroupNone : Say.CgroupOld($"cgroup {kernel.CgroupVersion}"), [Boot(Say.CgroupFix, "systemd.unified_cgroup_hierarchy=1")], evidence);
         var lacks = Controllers.Except(kernel.CgroupControllers).ToList();
         return lacks.Count == 0 ? Ready(Say.CgroupTwo, evidence) : But(Say.CgroupLacks(string.Join(", ", lacks)), [], evidence);
     }
@@ -64,6 +66,8 @@ internal static class SecurityChecks
         var security = input.Inventory.Security;
         const string Variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
         Fix[] fix = [Firmware(Say.SecureBootFirmware)];
+        if (!security.Uefi && input.Facts is null)
+            return Unknown(Say.CannotBeTold, File("/sys/firmware/efi", null));
         if (!security.Uefi)
             return Missing(Say.SecureBootBios, fix, File("/sys/firmware/efi", null));
         return security.SecureBoot switch

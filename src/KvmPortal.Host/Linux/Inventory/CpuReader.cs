@@ -103,14 +103,19 @@ internal static class CpuReader
     // Cores of one kind differ by a little: the best of a die are let run a little faster.
     private const double AlikeShare = 0.85;
 
-    /// <summary>Hybrid x86 under kernels that do not name the kinds: small cores share an L2 among several, big ones have their own and run faster.</summary>
+    /// <summary>
+    /// Hybrid x86 under kernels that do not name the kinds: small cores share an L2 among several, big ones have their own. Old processors did so, too: small ones are also slower,
+    /// or, where no speed is told, have one thread where the big ones have two.
+    /// </summary>
     private static IEnumerable<LogicalCpu> WithKinds(List<LogicalCpu> cpus)
     {
         bool Small(LogicalCpu cpu) => cpu.L2.Count > cpu.Core.Count;
-        var known = cpus.Where(c => c is { L2.IsEmpty: false, MaxMHz: not null }).ToList();
+        var known = cpus.Where(c => !c.L2.IsEmpty).ToList();
         var (big, small) = (known.Where(c => !Small(c)).ToList(), known.Where(Small).ToList());
-        return cpus.Any(c => c.Kind != CpuKind.Unknown) || big.Count == 0 || small.Count == 0 || small.Max(c => c.MaxMHz) >= big.Min(c => c.MaxMHz) ? cpus
-            : cpus.Select(c => c.L2.IsEmpty ? c : c with { Kind = Small(c) ? CpuKind.Efficiency : CpuKind.Performance });
+        if (cpus.Any(c => c.Kind != CpuKind.Unknown) || big.Count == 0 || small.Count == 0)
+            return cpus;
+        var differ = known.All(c => c.MaxMHz is not null) ? small.Max(c => c.MaxMHz) < big.Min(c => c.MaxMHz) : big.All(c => c.Core.Count > 1) && small.All(c => c.Core.Count == 1);
+        return differ ? cpus.Select(c => c.L2.IsEmpty ? c : c with { Kind = Small(c) ? CpuKind.Efficiency : CpuKind.Performance }) : cpus;
     }
 
     private static bool HypervisorBelow(HostTree tree, IReadOnlyList<string> flags) =>
@@ -145,7 +150,7 @@ internal static class CpuReader
             : Of("arch") == "IA-64" ? "ia64"
             : Of("isa") is not null ? "riscv64"
             : tree.IsThisHost ? RuntimeInformation.OSArchitecture == Architecture.Arm64 ? "aarch64" : "x86_64" : "unknown";
-        var (vendor, model) = architecture is "aarch64" or "arm" ? ArmNames.Of(Of("CPU implementer"), Of("CPU part")) : (Of("vendor_id"), Of("model name") ?? Of("cpu") ?? Of("uarch"));
+        var (vendor, model) = architecture is "aarch64" or "arm" ? ArmNames.Of(Of("CPU implementer"), Of("CPU part")) : (Of("vendor_id") ?? (architecture == "ppc64le" ? "IBM" : null), Of("model name") ?? Of("cpu") ?? Of("uarch"));
         return new Info(vendor, model ?? Of("model name"), architecture, Words(Of("flags") ?? Of("Features") ?? Of("features")), Words(Of("vmx flags")), Of("microcode"), CpuSet.Of(processors));
     }
 }

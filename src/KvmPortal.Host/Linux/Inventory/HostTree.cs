@@ -23,8 +23,8 @@ internal sealed partial class HostTree(string root)
     private readonly string root = root.TrimEnd('/');
     private readonly ConcurrentDictionary<string, string?> folders = new(StringComparer.Ordinal);
 
-    /// <summary>Called with each path that was looked at and found; lets a capture take exactly what readers read.</summary>
-    public Action<string>? Seen { get; init; }
+    /// <summary>Called, by several threads, with each path that was looked at and found, and what was read of it; lets a capture take exactly what readers read.</summary>
+    public Action<string, byte[]?>? Seen { get; init; }
 
     public bool IsThisHost => root.Length == 0;
 
@@ -85,8 +85,9 @@ internal sealed partial class HostTree(string root)
                 read = Read(file, block, (nint)Math.Min(Block, most - all.Length));
             }
 
-            Seen?.Invoke(path);
-            return all.ToArray();
+            var content = all.ToArray();
+            Seen?.Invoke(path, content);
+            return content;
         }
         finally
         {
@@ -106,7 +107,7 @@ internal sealed partial class HostTree(string root)
         {
             var names = Directory.EnumerateFileSystemEntries(real).Take(MaxEntries).Select(e => Path.GetFileName(e)).ToList();
             names.Sort(StringComparer.Ordinal);
-            Seen?.Invoke(path);
+            Seen?.Invoke(path, null);
             return names;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -123,11 +124,17 @@ internal sealed partial class HostTree(string root)
     {
         var there = Real(path) is { } real && Path.Exists(real);
         if (there)
-            Seen?.Invoke(path);
+            Seen?.Invoke(path, null);
         return there;
     }
 
-    public bool IsFolder(string path) => Real(path) is { } real && Directory.Exists(real);
+    public bool IsFolder(string path)
+    {
+        var there = Real(path) is { } real && Directory.Exists(real);
+        if (there)
+            Seen?.Invoke(path, null);
+        return there;
+    }
 
     /// <summary>The last part of what a link points to (a driver, a group); null where there is no link.</summary>
     public string? Link(string path)
@@ -137,12 +144,18 @@ internal sealed partial class HostTree(string root)
         var target = Target(folder + "/" + Name(path));
         if (target is null)
             return null;
-        Seen?.Invoke(path);
+        Seen?.Invoke(path, null);
         return Name(target.TrimEnd('/'));
     }
 
     /// <summary>Where a path really is, as the host sees it, links followed; null where it is missing.</summary>
-    public string? Resolve(string path) => Folder(Parent(path)) is { } folder && Follow(folder, Name(path)) is { } real && Path.Exists(real) ? real[root.Length..] : null;
+    public string? Resolve(string path)
+    {
+        if (Folder(Parent(path)) is not { } folder || Follow(folder, Name(path)) is not { } real || !Path.Exists(real))
+            return null;
+        Seen?.Invoke(path, null);
+        return real[root.Length..];
+    }
 
     // On this host the kernel follows links itself.
     private string? Real(string path) => IsThisHost ? path : Folder(Parent(path)) is { } folder ? Follow(folder, Name(path)) : null;

@@ -8,6 +8,7 @@ namespace KvmPortal.Host.Linux.Inventory;
 internal static partial class IrqReader
 {
     private const int MaxIrqs = 16_384;
+    private const int MostTail = 512;
 
     public static IReadOnlyList<InterruptLine> Read(HostTree tree)
     {
@@ -50,7 +51,7 @@ internal static partial class IrqReader
         foreach (var line in tree.Lines("/proc/interrupts").Skip(1).Take(MaxIrqs))
         {
             var colon = line.IndexOf(':');
-            if (colon > 0 && int.TryParse(line.AsSpan(0, colon).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && Tail().Match(line) is { Success: true } tail)
+            if (colon > 0 && int.TryParse(line.AsSpan(0, colon).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && Tail().Match(line.Length > MostTail ? line[^MostTail..] : line) is { Success: true } tail)
                 names[number] = tail.Groups[1].Value.Trim();
         }
 

@@ -58,10 +58,13 @@ internal static partial class KernelReader
         return tree.IsFolder($"{Top}/unified") ? ("hybrid", Controllers($"{Top}/unified")) : (old ? "v1" : "none", []);
     }
 
-    /// <summary>Names of processes; null where none show (a captured tree).</summary>
+    /// <summary>Programs whose running matters; a capture tells of no others.</summary>
+    public static IReadOnlySet<string> Telling { get; } = new HashSet<string>(TimeServices.Append("irqbalance"));
+
+    /// <summary>Names of processes; null where none show but the first (a captured tree without processes).</summary>
     private static HashSet<string>? Running(HostTree tree)
     {
-        if (!tree.IsThisHost)
+        if (tree.Numbered("/proc", "").All(pid => pid == 1))
             return null;
         var names = tree.Numbered("/proc", "").Take(32_768).Select(pid => tree.Text($"/proc/{pid}/comm", 64)).OfType<string>().ToHashSet();
         return names.Count > 0 ? names : null;

@@ -14,7 +14,7 @@ internal static class NicReader
         var folder = $"{Root}/{name}";
         var pci = PciReader.AddressIn(tree.Resolve($"{folder}/device")) ?? (PciReader.IsAddress(tree.Link($"{folder}/device") ?? "") ? tree.Link($"{folder}/device") : PciReader.AddressIn(tree.Resolve(folder)));
         var queues = tree.Names($"{folder}/queues");
-        return new NetworkCard(name, pci, tree.Link($"{folder}/device/driver"), pci is null && !tree.Exists($"{folder}/device"), tree.Text($"{folder}/operstate", 32), tree.Int($"{folder}/speed") is { } speed and > 0 ? speed : null,
+        return new NetworkCard(name, pci, PciReader.Driver(tree, $"{folder}/device"), pci is null && !tree.Exists($"{folder}/device"), tree.Text($"{folder}/operstate", 32), tree.Int($"{folder}/speed") is { } speed and > 0 ? speed : null,
             queues.Count(q => q.StartsWith("rx-", StringComparison.Ordinal)), queues.Count(q => q.StartsWith("tx-", StringComparison.Ordinal)))
         {
             Kind = name == "lo" ? "loopback" : tree.IsFolder($"{folder}/bridge") ? "bridge" : tree.IsFolder($"{folder}/bonding") ? "bond" : tree.Exists($"{folder}/tun_flags") ? "tun" : DevType(tree.Text($"{folder}/uevent", 4096)),

@@ -51,7 +51,7 @@ internal static partial class PciReader
             DeviceId = device,
             SubsystemVendorId = Hex(tree, $"{folder}/subsystem_vendor", 4) ?? Config(config, 0x2c),
             SubsystemId = Hex(tree, $"{folder}/subsystem_device", 4) ?? Config(config, 0x2e),
-            Driver = tree.Link($"{folder}/driver"),
+            Driver = Driver(tree, folder),
             Node = tree.Int($"{folder}/numa_node") is { } node and >= 0 ? node : -1,
             LocalCpus = tree.Cpus($"{folder}/local_cpulist", $"{folder}/local_cpus") ?? tree.Cpus($"/sys/class/pci_bus/{bus}/cpulistaffinity", $"/sys/class/pci_bus/{bus}/cpuaffinity") ?? default,
             IommuGroup = int.TryParse(tree.Link($"{folder}/iommu_group"), NumberStyles.None, CultureInfo.InvariantCulture, out var group) ? group : null,
@@ -64,6 +64,10 @@ internal static partial class PciReader
             BootVga = tree.Text($"{folder}/boot_vga", 8) == "1",
         };
     }
+
+    /// <summary>The driver's link; or, where a capture has no links, the word in the device's own description.</summary>
+    public static string? Driver(HostTree tree, string folder) =>
+        tree.Link($"{folder}/driver") ?? tree.Text($"{folder}/uevent", 4096)?.Split('\n').FirstOrDefault(l => l.StartsWith("DRIVER=", StringComparison.Ordinal))?["DRIVER=".Length..];
 
     private static string? Parent(string? path) => path?.Split('/') is [.., var above, _] && IsAddress(above) ? above : null;
 

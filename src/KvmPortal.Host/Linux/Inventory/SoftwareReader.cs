@@ -11,6 +11,9 @@ internal static class SoftwareReader
         ("dpdk", "dpdk"), ("openvswitch-switch", "openvswitch"), ("openvswitch-switch-dpdk", "openvswitch-dpdk"), ("libvirt-daemon", "libvirt"), ("irqbalance", "irqbalance"), ("tuned", "tuned"),
     ];
 
+    /// <summary>The packages that are looked for.</summary>
+    public static IReadOnlySet<string> Names { get; } = Packages.Select(p => p.Package).ToHashSet();
+
     private static readonly (string File, string Name)[] Programs =
     [
         ("/usr/bin/qemu-system-x86_64", "qemu"), ("/usr/bin/qemu-system-aarch64", "qemu"), ("/usr/libexec/qemu-kvm", "qemu"), ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"), ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "ovmf"),

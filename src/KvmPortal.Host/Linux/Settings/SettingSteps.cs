@@ -117,8 +117,9 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
     {
         var refused = Tried(write.Path, write.Then);
         var now = files.Value(write.Path);
-        if (setting is IrqAffinitySetting)
-            return new SettingValue(write.Path, write.Now, write.Then, now) { Problem = refused?.Message };
+        // Root is told "not permitted" or "input/output error" for these; who is not root may write none of them.
+        if (setting is IrqAffinitySetting && (refused is null or { Error: not HostError.NotAllowed } || Environment.IsPrivilegedProcess))
+            return new SettingValue(write.Path, write.Now, write.Then, now) { Problem = refused is null ? null : "The kernel places this interrupt itself." };
         if (refused is not null)
             throw refused;
         return KernelFiles.Same(write.Path, now, write.Then) ? new SettingValue(write.Path, write.Now, write.Then, now)

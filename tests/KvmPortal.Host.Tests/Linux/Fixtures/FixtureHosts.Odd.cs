@@ -21,6 +21,7 @@ public static partial class FixtureHosts
             CPU variant	: 0x1
             CPU part	: 0xd01
             CPU revision	: 0
+            Serial		: S3CR3T-SERIAL-4711
             """);
         (string Cpus, string Distance, long KiB)[] nodes = [("0-31", "10 16 32 33", 131_732_940), ("32-63", "16 10 25 32", 132_117_940), ("64-95", "32 25 10 16", 132_117_936), ("96-127", "33 32 16 10", 131_062_408)];
         for (var n = 0; n < 4; n++)

@@ -41,6 +41,9 @@ public static partial class FixtureHosts
             .Dmi("Inspur", "NF5280M6").File("/sys/class/tpm/tpm0/tpm_version_major", "2").File("/dev/tpm0", "");
         const string guid = "8be4df61-93ca-11d2-aa0d-00e098032b8c";
         host.Files.Bytes($"/sys/firmware/efi/efivars/SecureBoot-{guid}", [6, 0, 0, 0, 1]).Bytes($"/sys/firmware/efi/efivars/SetupMode-{guid}", [6, 0, 0, 0, 0]).Folder("/sys/fs/resctrl");
+        // A memory device (type 17) of 34 bytes, 72 bits wide for 64 of data; its texts follow.
+        byte[] dimm = [0x11, 0x22, 0x0c, 0x11, 0x00, 0x10, 0xfe, 0xff, 0x48, 0x00, 0x40, 0x00, .. new byte[22], .. System.Text.Encoding.ASCII.GetBytes(Secrets.Serial), 0, 0];
+        host.Files.Bytes("/sys/firmware/dmi/entries/17-0/raw", dimm);
         for (var mc = 0; mc < 8; mc++)
             host.In($"/sys/devices/system/edac/mc/mc{mc}", ("mc_name", $"Intel_10nm Socket#{mc / 4} IMC#{mc % 4}"), ("ce_count", mc == 3 ? "2" : "0"), ("ue_count", "0"), ("dimm0/dimm_edac_mode", "SECDED"), ("dimm0/dimm_mem_type", "Registered-DDR4"), ("dimm0/dimm_label", "CPU_SrcID#0_MC#0_Chan#0_DIMM#0"));
         host.File("/usr/share/misc/pci.ids", PciIds).File("/proc/mounts", "/dev/nvme0n1p2 / ext4 rw,relatime 0 0\n/dev/nvme0n1p1 /boot/efi vfat rw 0 0\nproc /proc proc rw 0 0\nsysfs /sys sysfs rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0")

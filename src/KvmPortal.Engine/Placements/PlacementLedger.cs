@@ -1,0 +1,74 @@
+using System.Globalization;
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Hosts;
+using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Plans.Placement;
+using KvmPortal.Engine.Vms;
+using Microsoft.EntityFrameworkCore;
+
+namespace KvmPortal.Engine.Placements;
+
+/// <summary>
+/// Who holds which CPUs, pages and devices of the host, in the database. Written by compare-and-swap: a plan is recorded only on the generation that it was made from, so two
+/// plans never take the same core. A reservation lives from the planning of a start to the end of its machine (or of the job, where that started none).
+/// </summary>
+internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, TimeProvider time)
+{
+    private const string Key = "ledger-generation";
+
+    /// <summary>As it is now, with what runs marked as running.</summary>
+    public async Task<Ledger> ReadAsync(CancellationToken ct)
+    {
+        var (generation, rows) = await store.ReadAsync(async db => (await GenerationAsync(db, ct), await db.Reservations.OrderBy(r => r.VmId).ToListAsync(ct)), ct);
+        var held = new List<Reservation>(rows.Count);
+        foreach (var row in rows)
+            held.Add(row.Held with { Running = await tracker.HasProcessAsync(row.VmId, ct) });
+        return new Ledger(generation, held);
+    }
+
+    /// <summary>Records a plan; false when the ledger has moved on since it was made.</summary>
+    public Task<bool> TryReserveAsync(PlacementPlan plan, VmId vm, CancellationToken ct) => store.WriteAsync(async db =>
+    {
+        if (await GenerationAsync(db, ct) != plan.LedgerGeneration)
+            return false;
+        var held = plan.ToReservation();
+        if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is { } row)
+            (row.Held, row.Since) = (held, time.GetUtcNow());
+        else
+            db.Reservations.Add(new ReservationRow { VmId = vm, Held = held, Since = time.GetUtcNow() });
+        await MoveOnAsync(db, plan.LedgerGeneration + 1, ct);
+        return true;
+    }, ct);
+
+    /// <summary>Gives back what the machine holds, unless its process runs or a job of it is under way. True when something was given back.</summary>
+    public async Task<bool> ReleaseIfIdleAsync(VmId vm, CancellationToken ct)
+    {
+        if (await tracker.HasProcessAsync(vm, ct))
+            return false;
+        return await store.WriteWithPatienceAsync(async db =>
+        {
+            var key = JobStore.SerialKey(new JobTarget(TargetType.Vm, vm.Value, ""));
+            if (await db.Jobs.AnyAsync(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running), ct) || await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is not { } row)
+                return false;
+            db.Reservations.Remove(row);
+            await MoveOnAsync(db, await GenerationAsync(db, ct) + 1, ct);
+            return true;
+        }, ct);
+    }
+
+    public Task<bool> HoldsAsync(VmId vm, CancellationToken ct) => store.ReadAsync(db => db.Reservations.AnyAsync(r => r.VmId == vm, ct), ct);
+
+    public Task<List<VmId>> HoldersAsync(CancellationToken ct) => store.ReadAsync(db => db.Reservations.Select(r => r.VmId).ToListAsync(ct), ct);
+
+    private static async Task<long> GenerationAsync(PortalDb db, CancellationToken ct) =>
+        long.TryParse(await db.PortalFacts.Where(f => f.Key == Key).Select(f => f.Value).FirstOrDefaultAsync(ct), NumberStyles.None, CultureInfo.InvariantCulture, out var generation) ? generation : 0;
+
+    private static async Task MoveOnAsync(PortalDb db, long to, CancellationToken ct)
+    {
+        var value = to.ToString(CultureInfo.InvariantCulture);
+        if (await db.PortalFacts.FirstOrDefaultAsync(f => f.Key == Key, ct) is { } row)
+            row.Value = value;
+        else
+            db.PortalFacts.Add(new PortalFact { Key = Key, Value = value });
+    }
+}

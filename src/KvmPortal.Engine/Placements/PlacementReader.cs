@@ -1,0 +1,65 @@
+using KvmPortal.Engine.Data;
+using KvmPortal.Engine.Plans.Placement;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Placements;
+
+/// <summary>Reads what the placement planner needs, and asks it.</summary>
+internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger, TimeProvider time)
+{
+    /// <summary>So long an inventory is planned with before it is read anew; the planner itself would take an older one.</summary>
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
+
+    private volatile Known? known;
+
+    private sealed record Known(HostTopology Topology, long ReadAt);
+
+    /// <summary>Whether a machine of this definition gets a place of its own: ordinary machines float in the shared pool.</summary>
+    public static bool Wants(VmDefinition definition) => definition.Profile != VmProfile.General;
+
+    public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, HostFacts facts, CancellationToken ct) =>
+        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), new PlacementPolicy(), RequestOf(id, definition), new HostCondition
+        {
+            Kvm = definition.Accelerator == AcceleratorChoice.Tcg ? KvmVerdict.Absent : facts.Kvm.Verdict,
+            KvmEvidence = facts.Kvm.Evidence,
+        });
+
+    public async Task<HostTopology> TopologyAsync(CancellationToken ct)
+    {
+        if (known is { } now && time.GetElapsedTime(now.ReadAt) < Fresh)
+            return now.Topology;
+        var topology = HostTopology.From(await host.ReadInventoryAsync(ct));
+        known = new Known(topology, time.GetTimestamp());
+        return topology;
+    }
+
+    /// <summary>A definition's own words about threads and pages go before the profile's.</summary>
+    public static PlacementRequest RequestOf(VmId id, VmDefinition definition)
+    {
+        var knobs = definition.Placement.Knobs;
+        return new PlacementRequest
+        {
+            Vm = id.ToString(),
+            Vcpus = definition.Cpu.Count,
+            MemoryMiB = definition.Memory.SizeMiB,
+            Profile = Profiles.Of(definition.Profile),
+            Knobs = knobs with
+            {
+                Threads = knobs.Threads ?? definition.Cpu.Threads.Value switch { null => null, 1 => SmtUse.Isolate, _ => SmtUse.Pair },
+                Pages = knobs.Pages ?? definition.Memory.Pages switch
+                {
+                    PagesChoice.Auto => null,
+                    PagesChoice.Small => PageKind.Small,
+                    PagesChoice.Huge2M => PageKind.Huge2M,
+                    PagesChoice.Huge1G => PageKind.Huge1G,
+                },
+            },
+            VirtualNodes = definition.Placement.VirtualNodes,
+            OnNodes = definition.Placement.OnNodes,
+            IoThreads = definition.Placement.IoThreads,
+            FastDisks = definition.Disks.Count(d => d is { Cdrom: false, Bus: DiskBusChoice.VirtioBlk }),
+            Allow = definition.Placement.Allow,
+        };
+    }
+}

@@ -1,0 +1,38 @@
+using System.Globalization;
+using KvmPortal.Engine.Plans.Placement;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
+
+namespace KvmPortal.Engine.Plans;
+
+/// <summary>From the planner's decision to what the host is told. Pure.</summary>
+internal static class PlacementSpec
+{
+    public static MachinePlacement Of(PlacementPlan plan, VmDefinition definition)
+    {
+        // The planner counts fast disks in their order; where it has fewer threads than disks they share.
+        var fast = definition.Disks.Where(d => d is { Cdrom: false, Bus: DiskBusChoice.VirtioBlk }).Select(d => d.Name).ToList();
+        var threads = plan.IoThreads.Count == 0 ? [] : fast.Select((name, i) => (Name: $"{name}-io", plan.IoThreads[i % plan.IoThreads.Count].Cpus)).ToList();
+        return new MachinePlacement
+        {
+            Vcpus = [.. plan.Vcpus.Select(v => v.Cpus)],
+            Emulator = plan.Emulator,
+            IoThreads = threads.ToDictionary(t => t.Name, t => t.Cpus),
+            Vhost = plan.Vhost,
+            // Machine types without dies take them as sockets.
+            Sockets = plan.Topology.Sockets * plan.Topology.Dies,
+            CoresPerSocket = plan.Topology.Cores,
+            ThreadsPerCore = plan.Topology.Threads,
+            Nodes = [.. plan.GuestNodes.Select(n => new GuestMemoryNode(n.Vcpus, (int)n.Memory.SizeMiB, n.Memory.HostNode,
+                n.Memory.HostNode is null ? MemoryPolicy.Default : n.Memory.Binding == MemoryBinding.Bind ? MemoryPolicy.Bind : MemoryPolicy.Preferred,
+                n.Memory.HugePageKiB, n.Memory.Prealloc ? n.Memory.PreallocThreads : 0, plan.GuestNodes.Count > 1 ? n.Distances : []))],
+            Locked = plan.GuestNodes.Any(n => n.Memory.Locked),
+            CpuPowerManagement = plan.Profile.CpuPowerManagement,
+            Repair = definition.Placement.Repair,
+        };
+    }
+
+    /// <summary>The choices in a line each; all of it stands in the placement itself.</summary>
+    public static IEnumerable<PlanReason> Reasons(PlacementPlan? plan) =>
+        plan is null ? [] : plan.Reasons.Where(r => r.Because.Count > 0).Take(12).Select(r => new PlanReason("placement", string.Create(CultureInfo.InvariantCulture, $"{r.Subject}: {r.Choice}"), r.Because[0]));
+}
