@@ -201,7 +201,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     {
         await found.Value.WaitAsync(cancellationToken);
         var machine = machines.Get(machineId);
-        return await Task.Run(() => new PlacementReader(paths, time).Read(machine.Threads, machine.Run.Placement, machine.Run.Spec.Memory), cancellationToken);
+        return await Task.Run(() => machines.InspectPlacement(machine, new PlacementReader(paths, time)), cancellationToken);
     }
 
     /// <inheritdoc/>

@@ -30,6 +30,7 @@ internal static class KernelTree
         ["sys/devices/system/cpu/cpu3/topology/thread_siblings_list"] = "3",
         ["sys/devices/system/node/node0/cpulist"] = "0-3",
         ["sys/devices/system/node/online"] = "0",
+        ["sys/devices/system/node/node0/meminfo"] = "Node 0 MemTotal: 16777216 kB\nNode 0 MemFree: 12582912 kB",
         ["proc/cmdline"] = "root=/dev/vda1 ro",
     };
 

@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
@@ -48,6 +49,11 @@ internal static class Scenarios
         },
         Act("start", VmAction.Start, VmState.Running, p => p.CreateAsync(Define())),
         Act("start, UEFI and TPM", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with { Firmware = new() { Type = FirmwareChoice.Uefi, Tpm = true } })),
+        Act("start on cores of its own", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with
+        {
+            Profile = VmProfile.Hpc,
+            Placement = new() { Knobs = new() { Pages = PageKind.Small, LockMemory = false }, Allow = new(Emulation: true) },
+        })),
         Act("start of a suspended machine", VmAction.Start, VmState.Running, async p =>
         {
             await RunAsync(p);

@@ -11,7 +11,8 @@ public static partial class HostSentences
         Say.ViewerConnected, Say.ViewerLeft, Say.AgentAsked, Say.AcpiPressed, Say.KvmUntried, Say.KvmWorks, Say.KvmAbsent, Say.SimulatedWorks, Say.SimulatedUntried, Say.CrashedResetOrStop, Say.NotRunning,
         Say.HostRestarted, Say.EndedBySignalUnwatched, Say.QemuDiedUnwatched, Say.Unreachable, Say.ConnectionLost, Say.AnswersAgain, Say.TpmLost,
         Say.NotRootOwnUser, Say.NotRootNoViews, Say.NoUidReserved, Say.UsesHostNetwork, Say.NoCompanion, Say.KvmRootOnly, Say.DisksOnNoDevice, Say.NoCgroup2,
-        Say.QemuNotStarted, Say.QemuEndedEarly, Say.SwtpmNotStarted, Say.SwtpmHint, Say.QemuClosedEarly, Say.NotQmp,
+        Say.QemuNotStarted, Say.QemuEndedEarly, Say.SwtpmNotStarted, Say.SwtpmHint, Say.QemuClosedEarly, Say.NotQmp, Say.MemlockHint,
+        Say.VcpusShareCpus, Say.NoOwnControlGroup, Say.NoCpuPartitions, Say.NotTakenIntoPartition,
     }.ToDictionary(s => s.Text);
 
     private static readonly (Regex Shape, Func<Match, Sentence> Made)[] Shapes =
@@ -38,7 +39,7 @@ public static partial class HostSentences
     {
         if (Fixed.TryGetValue(text, out var known) || OfPreparations.TryGetValue(text, out known))
             return known;
-        foreach (var (shape, made) in Shapes.Concat(ShapesOfPreparations))
+        foreach (var (shape, made) in Shapes.Concat(ShapesOfPreparations).Concat(ShapesOfPinning))
             if (shape.Match(text) is { Success: true } match)
                 return made(match);
         return text;

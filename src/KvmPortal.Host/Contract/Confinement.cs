@@ -59,7 +59,9 @@ public static class Measures
     public const string Memory = "cgroup-memory";
     public const string Io = "cgroup-io";
     public const string Tasks = "cgroup-tasks";
+    /// <summary>That nobody else runs on the CPUs of a pinned machine's vCPUs; read when it is pinned.</summary>
+    public const string Exclusivity = "exclusivity";
 
     public static IReadOnlyList<string> All { get; } =
-        [Identity, Groups, Capabilities, NoNewPrivileges, Seccomp, MountView, Namespaces, Network, Descriptors, Environment, CoreDumps, Umask, RunDirectory, Companions, Cpu, Memory, Io, Tasks];
+        [Identity, Groups, Capabilities, NoNewPrivileges, Seccomp, MountView, Namespaces, Network, Descriptors, Environment, CoreDumps, Umask, RunDirectory, Companions, Cpu, Memory, Io, Tasks, Exclusivity];
 }

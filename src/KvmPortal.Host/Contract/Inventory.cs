@@ -65,6 +65,7 @@ public sealed record LogicalCpu(int Id, bool Online, int? Package, int? Die, Cpu
 }
 
 /// <param name="Distances">Distance to each node, by node id.</param>
+/// <param name="FreeMiB">That can be had: free, or only a cache of files.</param>
 public sealed record NumaNode(int Id, CpuSet Cpus, long? MemoryMiB, long? FreeMiB, IReadOnlyDictionary<int, int> Distances, IReadOnlyList<HugePagePool> HugePages);
 
 /// <param name="SizeKiB">Page size.</param>

@@ -10,7 +10,7 @@ namespace KvmPortal.Host.Launch;
 /// </summary>
 internal sealed class ControlGroups
 {
-    private static readonly string[] Wanted = ["cpu", "memory", "io", "pids"];
+    private static readonly string[] Wanted = ["cpu", "memory", "io", "pids", "cpuset"];
     private readonly HostPaths paths;
     private readonly string? root;
     private readonly string? parent;
@@ -55,6 +55,22 @@ internal sealed class ControlGroups
     /// <summary>The group of version 2 that a process is in, as a path; null when there is none.</summary>
     public string? GroupOf(int pid) => (HostPaths.Read(paths.Proc($"{pid}/cgroup")) ?? "").Split('\n').FirstOrDefault(l => l.StartsWith("0::/", StringComparison.Ordinal)) is { } line && root is not null
         ? Path.Combine(root, line[4..]) : null;
+
+    /// <summary>Why a controller is not to be had here; null when it is.</summary>
+    public string? WhyNot(string controller) => controllers.Contains(controller) ? null : why;
+
+    /// <summary>Whether a group is one below the root: that of a machine, not the host's own.</summary>
+    public bool Owns(string group) => root is not null && group.StartsWith(root + "/", StringComparison.Ordinal);
+
+    /// <summary>The groups from just below the root down to this one.</summary>
+    public IEnumerable<string> Levels(string group)
+    {
+        if (!Owns(group))
+            yield break;
+        var level = root!;
+        foreach (var part in group[(root!.Length + 1)..].Split('/', StringSplitOptions.RemoveEmptyEntries))
+            yield return level = Path.Combine(level, part);
+    }
 
     /// <summary>The machine's group; null where the host has none.</summary>
     public string? PathOf(Guid id) => parent is null ? null : Path.Combine(parent, $"vm-{id:N}");

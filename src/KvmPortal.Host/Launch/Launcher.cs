@@ -21,6 +21,8 @@ internal sealed record ConfinedCommand
     public bool HostNetwork { get; init; } = true;
     /// <summary>May lock all of its memory (RLIMIT_MEMLOCK).</summary>
     public bool LocksMemory { get; init; }
+    /// <summary>Its threads may be spread over control groups below its own, which systemd must then leave to the portal.</summary>
+    public bool Partitioned { get; init; }
 }
 
 /// <summary>

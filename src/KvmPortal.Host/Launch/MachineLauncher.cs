@@ -15,6 +15,7 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
     private readonly Launcher launcher = new();
     private readonly ConfinementReader reader = new(host);
     private readonly ControlGroups groups = new(host, Path.GetFileName(options.RunRoot));
+    private CpuPartitions? partitions;
     private readonly Lazy<string?> ioDevice = new(() => BlockDevices.Below(host, folders.Disks));
 
     /// <summary>How this machine can be confined on this host.</summary>
@@ -48,7 +49,7 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
     private async Task<QemuProcess> SpawnAsync(MachineSpec spec, string kind, ConfinedCommand command, bool view, string viewFolder, IReadOnlyList<ViewFile> files, CancellationToken ct)
     {
         if (UsesSystemd)
-            return await SystemdUnits.StartAsync($"kvmportal-{kind}-{spec.Id:N}", command, files, spec.Confinement.Limits, ControlGroups.MemoryMaxMiB(spec), ioDevice.Value, ct);
+            return await SystemdUnits.StartAsync($"kvmportal-{kind}-{spec.Id:N}", command with { Partitioned = kind == "vm" && spec.Placement is not null }, files, spec.Confinement.Limits, ControlGroups.MemoryMaxMiB(spec), ioDevice.Value, ct);
         var process = Launcher.Spawn(command with { View = view ? new MountView(viewFolder, files) : null });
         groups.Join(spec.Id, process.Pid);
         return process;
@@ -75,9 +76,33 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
         return report;
     }
 
+    /// <summary>Keeps others off the CPUs that a placement dedicates to vCPUs, as far as this host can. Throws NotAllowed where the settings require it and it cannot.</summary>
+    public Measure Isolate(Guid id, int pid, MachinePlacement placement, IReadOnlyList<int> vcpuThreads)
+    {
+        var dedicated = CpuPartitions.Dedicated(placement);
+        var measure = Partitions.Isolate(GroupOf(id, pid), dedicated, vcpuThreads);
+        if (!dedicated.IsEmpty && measure.State != MeasureState.InForce && options.RequiredMeasures.Contains(Measures.Exclusivity))
+            throw new HostException(HostError.NotAllowed, $"The machine is not confined as the settings require: {Measures.Exclusivity}: {measure.Evidence}.")
+            {
+                Hint = "Give the host what is missing, or take the measure out of the setting Host:RequiredMeasures.",
+            };
+        return measure;
+    }
+
+    public void Release(Guid id, int pid) => Partitions.Release(GroupOf(id, pid));
+
+    /// <summary>What the kernel says of a machine's partition; null while it is in force.</summary>
+    public string? PartitionProblem(Guid id, int pid) => Partitions.Problem(GroupOf(id, pid));
+
+    private CpuPartitions Partitions => partitions ??= new CpuPartitions(groups);
+
+    private string? GroupOf(Guid id, int pid) => UsesSystemd ? groups.GroupOf(pid) : groups.PathOf(id);
+
     /// <summary>Removes what a start made outside the machine's own folders.</summary>
     public void CleanUp(Guid id, MachinePaths at)
     {
+        // A unit's group goes with the unit.
+        Partitions.Release(groups.PathOf(id));
         MountView.Remove(at.ViewDirectory);
         MountView.Remove(at.TpmViewDirectory);
         groups.Remove(id);

@@ -21,7 +21,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
                 yield return await LaunchOnceAsync(launch.Spec, ct);
                 break;
             case PinMachine pin:
-                yield return new StepDone(await pinning.ApplyAsync(pin.MachineId, pin.Placement, ct));
+                yield return await pinning.ApplyAsync(pin.MachineId, pin.Placement, ct);
                 break;
             case RunMachine:
                 yield return new StepDone(await RunAsync(step.MachineId, ct));

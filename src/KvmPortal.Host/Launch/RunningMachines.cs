@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using KvmPortal.Host.Consoles;
 using KvmPortal.Host.Contract;
+using KvmPortal.Host.Pinning;
 using KvmPortal.Host.Qmp;
 using Microsoft.Extensions.Logging;
 
@@ -25,6 +26,9 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
         public Channel<HostEvent> Events { get; } = Channel.CreateBounded<HostEvent>(new BoundedChannelOptions(WatcherCapacity) { SingleReader = true });
         public volatile bool Behind;
     }
+
+    /// <summary>Confines what is launched, and pinned.</summary>
+    public MachineLauncher Launcher => launcher;
 
     public ICollection<MachineSupervisor> All => machines.Values;
 
@@ -203,6 +207,14 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
             if (!watcher.Behind)
                 yield break;
         }
+    }
+
+    /// <summary>A machine's placement as the kernel says, and whether nobody else may run on its CPUs where that was so.</summary>
+    public PlacementReport InspectPlacement(MachineSupervisor machine, PlacementReader reader)
+    {
+        var report = reader.Read(machine.Threads, machine.Run.Placement, machine.Run.Spec.Memory);
+        var isolated = machine.Run.Confinement?.Measures.Any(m => m is { Name: Measures.Exclusivity, State: MeasureState.InForce }) == true;
+        return isolated && launcher.PartitionProblem(machine.Id, machine.Pid) is { } problem ? report with { Drifts = [.. report.Drifts, problem] } : report;
     }
 
     /// <summary>Tells every watcher of something about a machine that was noticed from outside.</summary>

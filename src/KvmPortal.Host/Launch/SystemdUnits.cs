@@ -53,6 +53,8 @@ internal static class SystemdUnits
             $"StandardOutput=truncate:{command.Output}",
             $"CPUWeight={limits.CpuWeight}", $"IOWeight={limits.IoWeight}", $"TasksMax={limits.TasksMax}", $"MemoryMax={memoryMaxMiB}M",
         ];
+        if (command.Partitioned)
+            properties.Add("Delegate=cpuset");
         if (command.LocksMemory)
             properties.Add("LimitMEMLOCK=infinity");
         if (limits.CpuPercent is { } percent)

@@ -6,23 +6,30 @@ namespace KvmPortal.Host.Pinning;
 /// <summary>Pins running machines, and releases them.</summary>
 internal sealed class MachinePinning(RunningMachines machines, Pins pins)
 {
-    /// <returns>Whether anything changed.</returns>
-    public async Task<bool> ApplyAsync(Guid id, MachinePlacement placement, CancellationToken ct)
+    public async Task<StepDone> ApplyAsync(Guid id, MachinePlacement placement, CancellationToken ct)
     {
         var machine = machines.Get(id);
         await machine.RefreshThreadsAsync(ct);
         lock (machine.Moving)
         {
-            // Written down first: should the portal die now, the watch of the next one goes on.
             var before = machine.Run.Placement;
+            // Nothing is moved for a placement that makes no sense, or on the word of a QEMU that lies.
+            pins.Require(machine.Threads, placement);
+            // Written down first: should the portal die now, the watch of the next one goes on.
             machine.Keep(placement);
             try
             {
-                return pins.Apply(machine.Threads, placement) || before is null;
+                // The partition first: who comes into a group is set to all of its CPUs.
+                var exclusivity = machines.Launcher.Isolate(id, machine.Pid, placement, machine.VcpuThreads);
+                var changed = pins.Apply(machine.Threads, placement) || before is null;
+                machine.Keep(placement, exclusivity);
+                return new StepDone(changed) { Pid = machine.Pid, Confinement = machine.Run.Confinement };
             }
             catch
             {
-                machine.Keep(before);
+                machines.Launcher.Release(id, machine.Pid);
+                // Threads that come out of a group lose their places: the watch puts those of the placement before back.
+                machine.Keep(before, before is null ? null : machines.Launcher.Isolate(id, machine.Pid, before, machine.VcpuThreads));
                 throw;
             }
         }
@@ -42,8 +49,10 @@ internal sealed class MachinePinning(RunningMachines machines, Pins pins)
         lock (machine.Moving)
         {
             machine.Keep(null);
-            if (machine.IsAlive)
-                pins.Release(machine.Threads);
+            if (!machine.IsAlive)
+                return;
+            machines.Launcher.Release(id, machine.Pid);
+            pins.Release(machine.Threads);
         }
     }
 }

@@ -98,7 +98,8 @@ internal sealed class Pins(ThreadTree tree, IAffinity affinity)
         ? $"{place.Who} cannot be put on the CPUs {place.Wanted}: none of them is online."
         : $"{place.Who} cannot be put on the CPUs {place.Wanted}: {Marshal.GetPInvokeErrorMessage(error)}.";
 
-    private void Require(MachineThreads machine, MachinePlacement placement)
+    /// <summary>Refuses a placement that leaves a thread nowhere, and a QEMU that names threads of others.</summary>
+    public void Require(MachineThreads machine, MachinePlacement placement)
     {
         if (placement.Emulator.IsEmpty || placement.Vcpus.Any(v => v.IsEmpty) || placement.IoThreads.Values.Any(v => v.IsEmpty))
             throw new HostException(HostError.NotAllowed, "The placement leaves a thread without a CPU.");

@@ -68,10 +68,10 @@ internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, 
         List<PlacementFinding> found;
         lock (machine.Moving)
         {
-            if (machine.Run.Placement is not { } placement || !machine.IsAlive)
+            if (machine.Run.Placement is not { } placement || machine.Gone.IsCompleted)
                 return;
             if (!watched.TryGetValue(machine.Id, out var known) || known.Machine != machine || !ReferenceEquals(known.Watched.Placement, placement))
-                watched[machine.Id] = known = (machine, new WatchedMachine(tree, affinity, time, machine.Threads, placement));
+                watched[machine.Id] = known = (machine, new WatchedMachine(tree, affinity, time, (machine.Threads, () => machine.IsAlive), placement));
             found = known.Watched.Look(online);
         }
 

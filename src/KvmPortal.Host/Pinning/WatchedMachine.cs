@@ -19,6 +19,7 @@ internal sealed class WatchedMachine
     private readonly Pins pins;
     private readonly TimeProvider time;
     private readonly MachineThreads machine;
+    private readonly Func<bool> alive;
     private readonly List<Watched> threads = [];
     private readonly HashSet<int> known = [];
     private readonly ulong[] actual = new ulong[CpuMask.Words];
@@ -27,9 +28,10 @@ internal sealed class WatchedMachine
     private int looks;
     private bool begun;
 
-    public WatchedMachine(ThreadTree tree, IAffinity affinity, TimeProvider time, MachineThreads machine, MachinePlacement placement)
+    /// <param name="of">Its threads, and whether the process is still the one that was pinned, which is asked before anything is moved.</param>
+    public WatchedMachine(ThreadTree tree, IAffinity affinity, TimeProvider time, (MachineThreads Threads, Func<bool> Alive) of, MachinePlacement placement)
     {
-        (this.tree, this.affinity, pins, this.time, this.machine, Placement) = (tree, affinity, new Pins(tree, affinity), time, machine, placement);
+        (this.tree, this.affinity, pins, this.time, machine, alive, Placement) = (tree, affinity, new Pins(tree, affinity), time, of.Threads, of.Alive, placement);
         // Not all machines list their threads at the same look.
         looks = machine.Pid % ListEvery;
         anywhere = CpuMask.Of(CpuSet.Union([.. placement.Vcpus, .. placement.IoThreads.Values, placement.Emulator, placement.Vhost]));
@@ -77,7 +79,7 @@ internal sealed class WatchedMachine
                 thread.Off = thread.Refused = false;
                 // A CPU that came back is the thread's again.
                 if (plugged && Placement.Repair && !actual.AsSpan().SequenceEqual(thread.Wanted))
-                    pins.PutBack(thread.Place);
+                    PutBack(thread.Place);
                 continue;
             }
 
@@ -85,7 +87,7 @@ internal sealed class WatchedMachine
             if (!begun && thread.Place is { Role: ThreadRole.Emulator } && thread.Place.ThreadId != machine.Pid && CpuMask.Inside(actual, anywhere))
             {
                 if (Placement.Repair)
-                    pins.PutBack(thread.Place);
+                    PutBack(thread.Place);
                 continue;
             }
 
@@ -99,7 +101,7 @@ internal sealed class WatchedMachine
             thread.Off = true;
             if (!Placement.Repair)
                 continue;
-            if (pins.PutBack(thread.Place) is { } why)
+            if (PutBack(thread.Place) is { } why)
             {
                 if (!thread.Refused)
                     refused.Add(why);
@@ -123,6 +125,8 @@ internal sealed class WatchedMachine
         return found;
     }
 
+    private string? PutBack(Place place) => alive() ? pins.PutBack(place) : null;
+
     private void List()
     {
         Adopt(machine.Pid, ThreadRole.Emulator);
@@ -138,7 +142,7 @@ internal sealed class WatchedMachine
                 var place = Places.Other(tree, pid, thread, role, Placement);
                 Know(place);
                 if (!place.Wanted.IsEmpty && Placement.Repair)
-                    pins.PutBack(place);
+                    PutBack(place);
             }
     }
 

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Qemu;
 
@@ -10,7 +11,8 @@ internal static class SimulatedPlacement
     {
         if (placement is not null && (placement.Emulator.IsEmpty || placement.Vcpus.Any(v => v.IsEmpty)))
             throw new HostException(HostError.NotAllowed, "The placement leaves a thread without a CPU.");
-        var changed = !ReferenceEquals(machine.Placement, placement);
+        // By value: a step that is repeated comes from its row in the database.
+        var changed = JsonSerializer.Serialize(machine.Placement) != JsonSerializer.Serialize(placement);
         machine.Placement = placement;
         return changed;
     }

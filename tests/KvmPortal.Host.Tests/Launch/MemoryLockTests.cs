@@ -52,7 +52,8 @@ public sealed class MemoryLockTests
         var command = new ConfinedCommand { Argv = ["x"], Output = "/o" };
         Assert.Equal(["launch", "/o", "-", "setsid"], Launcher.Chain(command).Skip(3).Take(4));
         Assert.Equal(["launch", "/o", "locks", "setsid"], Launcher.Chain(command with { LocksMemory = true }).Skip(3).Take(4));
-        var unit = SystemdUnits.Arguments("u", command with { LocksMemory = true }, [], new ControlGroupSpec(), 100, null);
+        var unit = SystemdUnits.Arguments("u", command with { LocksMemory = true, Partitioned = true }, [], new ControlGroupSpec(), 100, null);
         Assert.Contains("--property=LimitMEMLOCK=infinity", unit);
+        Assert.Contains("--property=Delegate=cpuset", unit);
     }
 }

@@ -42,14 +42,19 @@ internal static class NumaReader
                 distances[columns[i]] = distance;
         distances.TryAdd(id, 10);
         long? total = null, free = null;
+        long reclaimable = 0;
         foreach (var line in tree.Lines($"{folder}/meminfo", 64 * 1024))
         {
             if (KiB(line, "MemTotal:") is { } t)
                 total = t / 1024;
             else if (KiB(line, "MemFree:") is { } f)
                 free = f / 1024;
+            // Cached files go as soon as the memory is wanted, as the kernel's own MemAvailable counts them.
+            else if ((KiB(line, "Active(file):") ?? KiB(line, "Inactive(file):") ?? KiB(line, "SReclaimable:")) is { } cached)
+                reclaimable += cached / 1024;
         }
 
+        free += reclaimable;
         return new NumaNode(id, tree.Cpus($"{folder}/cpulist", $"{folder}/cpumap") ?? CpuSet.Of(tree.Numbered(folder, "cpu").Where(c => c < CpuSet.MaxCpus)), total, free, distances, Pools(tree, $"{folder}/hugepages"));
     }
 
