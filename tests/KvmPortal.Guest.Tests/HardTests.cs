@@ -67,7 +67,10 @@ public sealed class HardTests
         var spec = Bare();
         var pid = (await host.ApplyAsync(new LaunchMachine { MachineId = spec.Id, Spec = spec })).Pid!.Value;
         await host.Host.DisposeAsync();
-        File.Delete(Path.Combine(host.RunRoot, spec.Id.ToString("N") + ".json"));
+        // What is written before QEMU is spawned.
+        var record = Path.Combine(host.RunRoot, spec.Id.ToString("N") + ".json");
+        var text = await File.ReadAllTextAsync(record, GuestHost.Ct);
+        await File.WriteAllTextAsync(record, text.Replace("\"Launching\":false", "\"Launching\":true", StringComparison.Ordinal).Replace($"\"Pid\":{pid},", "\"Pid\":0,", StringComparison.Ordinal), GuestHost.Ct);
         await host.RestartAsync();
         await host.EventAsync<SnapshotEnd>();
         Assert.False(GuestHost.Alive(pid));

@@ -6,7 +6,10 @@ namespace KvmPortal.Host.Launch;
 internal static class SoftwareTpm
 {
     public static IReadOnlyList<string> Argv(MachinePaths paths) =>
-        ["swtpm", "socket", "--tpm2", "--tpmstate", $"dir={paths.TpmState}", "--ctrl", $"type=unixio,path={paths.TpmSocket},mode=0600", "--seccomp", "action=kill", "--terminate"];
+        ["swtpm", "socket", "--tpm2", "--tpmstate", $"dir={paths.TpmState}", "--ctrl", Control(paths), "--seccomp", "action=kill", "--terminate"];
+
+    /// <summary>What stands behind `--ctrl`; no other process has it.</summary>
+    public static string Control(MachinePaths paths) => $"type=unixio,path={paths.TpmSocket},mode=0600";
 
     /// <summary>Waits until its control socket takes connections. Throws LaunchFailed.</summary>
     public static async Task WaitAsync(QemuProcess process, MachinePaths paths, CancellationToken ct)

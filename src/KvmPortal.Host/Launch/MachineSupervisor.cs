@@ -17,21 +17,22 @@ namespace KvmPortal.Host.Launch;
 internal sealed partial class MachineSupervisor : IAsyncDisposable
 {
     private readonly TimeProvider time;
-    private readonly Action<HostEvent> tell;
+    private readonly MachineVoice voice;
     private readonly MachinePaths paths;
     private readonly QemuProcess process;
     private readonly Action removeRun;
     private readonly TaskCompletionSource gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Dictionary<string, long> lastNotices = [];
     private volatile bool detaching;
     private volatile QmpClient? qmp;
     private int pulsing;
     private MachineEnd? expected;
+    private string? lastReason;
 
     /// <param name="removeRun">Removes what the run leaves on the host; called when the process is gone and before its end is told.</param>
     public MachineSupervisor(RunRecord run, QemuProcess process, MachinePaths paths, TimeProvider time, Action<HostEvent> tell, Action removeRun)
     {
-        (Run, this.process, this.paths, this.time, this.tell, this.removeRun) = (run, process, paths, time, tell, removeRun);
+        (Run, this.process, this.paths, this.time, this.removeRun) = (run, process, paths, time, removeRun);
+        voice = new MachineVoice(run.Spec.Id, time, tell);
     }
 
     public RunRecord Run { get; private set; }
@@ -81,7 +82,7 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
             await Task.WhenAny(gone.Task, Task.Delay(TimeSpan.FromSeconds(5), time));
         // It also ends with QEMU.
         if (!detaching && !await WaitGoneAsync(TimeSpan.FromSeconds(2), CancellationToken.None))
-            Notice("tpm-lost", "The machine's software TPM has ended: keys that the guest keeps there are out of reach until the next start.", warning: true);
+            voice.Notice("tpm-lost", "The machine's software TPM has ended: keys that the guest keeps there are out of reach until the next start.", warning: true);
     }
 
     private async Task TakeAsync(QmpClient connection, CancellationToken ct)
@@ -124,7 +125,7 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
         {
             Run.Write(paths.RecordFile);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Without it a crash of the portal right now would make the end look like QEMU's own.
         }
@@ -156,14 +157,26 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
             // It is gone already, or hangs: the signals decide.
         }
 
-        if (await WaitGoneAsync(TimeSpan.FromSeconds(5), ct))
+        if (await EndsWithinAsync(TimeSpan.FromSeconds(5), ct))
             return;
         process.Signal(PosixSignalNumber.Term);
-        if (await WaitGoneAsync(TimeSpan.FromSeconds(3), ct))
+        if (await EndsWithinAsync(TimeSpan.FromSeconds(3), ct))
             return;
         process.Signal(PosixSignalNumber.Kill);
-        if (!await WaitGoneAsync(TimeSpan.FromSeconds(10), ct))
+        if (!await EndsWithinAsync(TimeSpan.FromSeconds(10), ct))
             throw new HostException(HostError.Timeout, $"QEMU (pid {Pid}) did not end even when killed; the kernel may be waiting for a device.");
+    }
+
+    /// <summary>The loop sees the end by that of the connection; should somebody else hold that open, it is closed from here.</summary>
+    private async Task<bool> EndsWithinAsync(TimeSpan patience, CancellationToken ct)
+    {
+        if (await WaitGoneAsync(patience, ct))
+            return true;
+        if (!process.HasEnded)
+            return false;
+        if (qmp is { } connection)
+            await connection.DisposeAsync();
+        return await WaitGoneAsync(TimeSpan.FromSeconds(5), ct);
     }
 
     /// <summary>Waits until the process is gone; false when <paramref name="patience"/> ran out.</summary>
@@ -222,7 +235,7 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
         {
             // Before anybody hears of the end: a start that follows at once uses the same folder.
             RemoveRun();
-            tell(Ended());
+            voice.Ended(Ended());
         }
 
         gone.TrySetResult();
@@ -234,9 +247,9 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
         {
             removeRun();
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or HostException)
         {
-            Notice("run-folder-left", $"The run folder could not be removed: {e.Message}", warning: true);
+            voice.Notice("run-folder-left", $"The run folder could not be removed: {e.Message}", warning: true);
         }
     }
 
@@ -310,7 +323,7 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
                 break;
             case "RESET":
                 if (Text(happened, "reason") == "guest-reset")
-                    Notice("guest-reset", "The guest restarted itself.");
+                    voice.Notice("guest-reset", "The guest restarted itself.");
                 await RefreshAsync(null, CancellationToken.None);
                 break;
             case "GUEST_PANICKED":
@@ -320,13 +333,13 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
                 IoError(happened);
                 break;
             case "WATCHDOG":
-                Notice("watchdog", $"The guest's watchdog expired (action {Text(happened, "action")}).", warning: true);
+                voice.Notice("watchdog", $"The guest's watchdog expired (action {Text(happened, "action")}).", warning: true);
                 break;
             case "VNC_CONNECTED":
-                Notice("vnc-connected", "A viewer connected to the display.");
+                voice.Notice("vnc-connected", "A viewer connected to the display.");
                 break;
             case "VNC_DISCONNECTED":
-                Notice("vnc-disconnected", "A viewer left the display.");
+                voice.Notice("vnc-disconnected", "A viewer left the display.");
                 break;
         }
     }
@@ -358,7 +371,7 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
         if (Text(happened, "action") == "stop")
             Become(MachineRunState.IoError, text);
         else
-            Notice("block-io-error", text, warning: true);
+            voice.Notice("block-io-error", text, warning: true);
     }
 
     private void Become(MachineRunState state, string? reason)
@@ -366,19 +379,10 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
         // A panic or an I/O error stops the machine; the STOP that follows must not hide the cause.
         if (state == MachineRunState.Paused && State is MachineRunState.Panicked or MachineRunState.IoError && reason is null)
             return;
-        if (state == State && reason is null)
+        if (state == State && (reason is null || reason == lastReason))
             return;
-        (State, StoppedBy) = (state, state == MachineRunState.IoError ? reason : null);
-        tell(new MachineStateChanged { At = time.GetUtcNow(), MachineId = Id, State = state, Reason = reason });
-    }
-
-    /// <summary>A guest can cause these at will: one of a kind per second.</summary>
-    private void Notice(string kind, string text, bool warning = false)
-    {
-        if (lastNotices.TryGetValue(kind, out var last) && time.GetElapsedTime(last) < TimeSpan.FromSeconds(1))
-            return;
-        lastNotices[kind] = time.GetTimestamp();
-        tell(new MachineNotice { At = time.GetUtcNow(), MachineId = Id, Kind = kind, Text = text, Warning = warning });
+        (State, StoppedBy, lastReason) = (state, state == MachineRunState.IoError ? reason : null, reason);
+        voice.Changed(state, reason);
     }
 
     private MachineEnded Ended()

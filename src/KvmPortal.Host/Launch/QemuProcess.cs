@@ -38,14 +38,20 @@ internal sealed class QemuProcess
     public static QemuProcess? Find(int pid, long startTicks) => ReadStartTicks(pid) == startTicks ? new QemuProcess(pid, startTicks, null) : null;
 
     /// <summary>Running processes one of whose arguments fits. For rare occasions: it reads every command line.</summary>
-    public static List<QemuProcess> WithArgument(Func<string, bool> fits)
+    public static List<QemuProcess> WithArgument(Func<string, bool> fits) => [.. Running().Where(r => r.Arguments.Any(fits)).Select(r => r.Process)];
+
+    /// <summary>
+    /// Running processes by what stands behind an option: `-pidfile` names a machine's QEMU (and who is about to become it). Somebody who just looks at such a file has no such option.
+    /// </summary>
+    public static ILookup<string, QemuProcess> ByOption(params IReadOnlyList<string> options) =>
+        Running().SelectMany(r => r.Arguments.Zip(r.Arguments.Skip(1)).Where(pair => options.Contains(pair.First)).Select(pair => (pair.Second, r.Process))).ToLookup(f => f.Second, f => f.Process);
+
+    private static IEnumerable<(QemuProcess Process, string[] Arguments)> Running()
     {
-        var found = new List<QemuProcess>();
         foreach (var folder in Directory.EnumerateDirectories("/proc"))
             if (int.TryParse(Path.GetFileName(folder), CultureInfo.InvariantCulture, out var pid) && pid != Environment.ProcessId
-                && Linux.HostPaths.Read(Path.Combine(folder, "cmdline")) is { } line && line.Split('\0').Any(fits) && ReadStartTicks(pid) is { } ticks)
-                found.Add(new QemuProcess(pid, ticks, null));
-        return found;
+                && Linux.HostPaths.Read(Path.Combine(folder, "cmdline")) is { } line && ReadStartTicks(pid) is { } ticks)
+                yield return (new QemuProcess(pid, ticks, null), line.Split('\0'));
     }
 
     public bool HasEnded => child is not null ? child.HasExited : ReadStartTicks(Pid) != StartTicks;
@@ -63,9 +69,9 @@ internal sealed class QemuProcess
             if (child is not null)
                 await child.WaitForExitAsync(deadline.Token);
             else
-                // Only reached after the QMP connection has ended, so the process is going away: a few looks.
-                while (!HasEnded)
-                    await Task.Delay(10, deadline.Token);
+                // Mostly it is about to end, so looks come soon; at one that hangs, and lives on, ever more rarely.
+                for (var pause = 10; !HasEnded; pause = Math.Min(200, pause + 10))
+                    await Task.Delay(pause, deadline.Token);
             return true;
         }
         catch (OperationCanceledException) when (!ct.IsCancellationRequested)

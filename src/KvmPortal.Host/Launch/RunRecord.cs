@@ -18,7 +18,7 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
     /// <summary>Where its threads were put, and are to stay; null: anywhere.</summary>
     public MachinePlacement? Placement { get; init; }
 
-    private static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() } };
+    private static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() }, RespectNullableAnnotations = true };
 
     public void Write(string path)
     {
@@ -29,12 +29,10 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
 
     /// <summary>
     /// For a machine that runs although its record is gone or broken (a disk error, somebody's hand): known by the path of its pid file on its command line, which no other process
-    /// has. What its sockets and arguments do not tell is left out: it can be watched, used and ended, but its disks are not measured until its next start. Null when nothing runs.
+    /// has. What its sockets and arguments do not tell is left out: it can be watched, used and ended, but its disks are not measured until its next start.
     /// </summary>
-    public static RunRecord? Rebuild(Guid id, MachinePaths paths, string bootId, DateTimeOffset now)
+    public static RunRecord Rebuild(Guid id, MachinePaths paths, QemuProcess process, string bootId, DateTimeOffset now)
     {
-        if (QemuProcess.WithArgument(argument => argument == paths.PidFile) is not [var process])
-            return null;
         var kvm = Linux.HostPaths.Read($"/proc/{process.Pid}/cmdline")?.Split('\0').Any(a => a == "kvm" || a.StartsWith("kvm,", StringComparison.Ordinal)) == true;
         return new RunRecord(process.Pid, process.StartTicks, bootId, now, new MachineSpec
         {
@@ -53,12 +51,12 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
         });
     }
 
-    /// <summary>Null when there is none or it cannot be read.</summary>
-    public static RunRecord? Read(string path)
+    /// <summary>Null when there is none of this machine or it cannot be read.</summary>
+    public static RunRecord? Read(Guid id, string path)
     {
         try
         {
-            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), Json);
+            return JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(path), Json) is { BootId: not null, Spec: { } spec } run && spec.Id == id ? run : null;
         }
         catch (Exception e) when (e is IOException or JsonException or UnauthorizedAccessException)
         {

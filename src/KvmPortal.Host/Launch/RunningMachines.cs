@@ -85,22 +85,52 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
             return Task.CompletedTask;
         var ids = Directory.EnumerateFileSystemEntries(folders.Run).Select(e => Path.GetFileName(e).Split('.')[0]).Distinct()
             .Select(name => Guid.TryParseExact(name, "N", out var id) ? id : (Guid?)null).OfType<Guid>().Where(id => !machines.ContainsKey(id)).ToList();
-        return Task.WhenAll(ids.Select(id => FindAsync(id, bootId, ct)));
+        var living = new Lazy<ILookup<string, QemuProcess>>(() => QemuProcess.ByOption("-pidfile"));
+        return Task.WhenAll(ids.Select(id => FindGuardedAsync(id, bootId, living, ct)));
     }
 
-    private async Task FindAsync(Guid id, string bootId, CancellationToken ct)
+    /// <summary>Whatever is wrong with one machine's files must not hide the others.</summary>
+    private async Task FindGuardedAsync(Guid id, string bootId, Lazy<ILookup<string, QemuProcess>> living, CancellationToken ct)
     {
-        await Task.Yield();
+        try
+        {
+            await Task.Yield();
+            await FindAsync(id, bootId, living, ct);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or HostException)
+        {
+            logger.LogError(e, "What machine {Machine} left on this host could not be looked through or removed.", id);
+        }
+    }
+
+    private async Task FindAsync(Guid id, string bootId, Lazy<ILookup<string, QemuProcess>> living, CancellationToken ct)
+    {
         var paths = MachinePaths.For(folders, id);
-        var run = RunRecord.Read(paths.RecordFile) ?? RunRecord.Rebuild(id, paths, bootId, time.GetUtcNow());
-        if (run is null || run.Launching)
+        var run = RunRecord.Read(id, paths.RecordFile);
+        if (run?.Launching == true)
         {
             await EndCutStartAsync(paths, ct);
             RemoveRun(id, paths);
             return;
         }
 
-        if (run.BootId != bootId || QemuProcess.Find(run.Pid, run.StartTicks) is not { } process)
+        // A record that names nobody, or somebody else, does not end a machine that lives: it is known by its pid file's path.
+        var process = run is not null && run.BootId == bootId ? QemuProcess.Find(run.Pid, run.StartTicks) : null;
+        if (process is null && living.Value[paths.PidFile].Take(2).ToList() is [var found])
+        {
+            process = found;
+            run = run is null ? RunRecord.Rebuild(id, paths, found, bootId, time.GetUtcNow()) : run with { Pid = found.Pid, StartTicks = found.StartTicks, BootId = bootId };
+            run.Write(paths.RecordFile);
+        }
+
+        if (run is null)
+        {
+            await EndCutStartAsync(paths, ct);
+            RemoveRun(id, paths);
+            return;
+        }
+
+        if (process is null)
         {
             missed.Enqueue(MachineEndings.Unwatched(time.GetUtcNow(), run, rebooted: run.BootId != bootId, StderrTail.Read(paths.StderrFile)));
             RemoveRun(id, paths);
@@ -131,11 +161,12 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
 
     /// <summary>
     /// A portal died between the spawn and the end of the start: the process has never run its CPUs (that is asked for afterwards), so it is ended. It is known
-    /// by the paths on its command line, which no other process has.
+    /// by its options on the command line, which no other process has.
     /// </summary>
     private async Task EndCutStartAsync(MachinePaths paths, CancellationToken ct)
     {
-        foreach (var process in QemuProcess.WithArgument(argument => argument == paths.PidFile || argument.Contains(paths.TpmSocket, StringComparison.Ordinal)))
+        var living = QemuProcess.ByOption("-pidfile", "--ctrl");
+        foreach (var process in living[paths.PidFile].Concat(living[SoftwareTpm.Control(paths)]))
         {
             logger.LogWarning("Process {Pid} is what a cut start left; it is ended.", process.Pid);
             process.Signal(PosixSignalNumber.Kill);
@@ -304,7 +335,7 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
     /// <summary>A live process of this id is never started over: the record names it by pid and start time.</summary>
     private static async Task RequireNobodyRunsAsync(Guid id, MachinePaths paths, CancellationToken ct)
     {
-        if (RunRecord.Read(paths.RecordFile) is not { Pid: > 0 } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
+        if (RunRecord.Read(id, paths.RecordFile) is not { Pid: > 0 } old || QemuProcess.Find(old.Pid, old.StartTicks) is not { } process)
             return;
         if (!await process.WaitForEndAsync(TimeSpan.FromSeconds(2), ct))
             throw new HostException(HostError.WrongState, $"A QEMU of this machine still runs (pid {old.Pid}) but is not under control.") { Hint = $"Look at process {old.Pid} ({id}) and end it, or restart the portal so that it is taken over." };

@@ -42,11 +42,11 @@ internal static partial class HardwareUevents
         while (await told.WaitToReadAsync(ct))
         {
             var subsystems = new SortedSet<string>(StringComparer.Ordinal);
-            var end = time.GetUtcNow() + Longest;
+            var begun = time.GetTimestamp();
             do
                 while (told.TryRead(out var subsystem))
                     subsystems.Add(subsystem);
-            while (time.GetUtcNow() < end && await MoreAsync(told, time, ct));
+            while (time.GetElapsedTime(begun) < Longest && await MoreAsync(told, time, ct));
             yield return new HardwareChange([.. subsystems]);
         }
     }
