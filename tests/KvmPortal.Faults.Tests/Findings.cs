@@ -14,7 +14,7 @@ internal sealed record FoundJob(Guid Target, long Seq, string Kind, JobState Sta
 
 /// <param name="Stored">The state in the row.</param>
 /// <param name="Shown">The state that people see.</param>
-internal sealed record FoundVm(Guid Id, string Name, VmState Stored, VmState Shown, string? SuspendPath, bool HasRunning);
+internal sealed record FoundVm(Guid Id, string Name, VmState Stored, VmState Shown, string? SuspendPath, bool HasRunning, bool Placed);
 
 internal sealed record FoundDisk(Guid Vm, string Path, bool Ready);
 
@@ -34,6 +34,8 @@ internal sealed record Findings
     public required IReadOnlyList<FoundJob> Jobs { get; init; }
     public required IReadOnlyList<FoundVm> Vms { get; init; }
     public required IReadOnlyList<FoundDisk> Disks { get; init; }
+    /// <summary>Machines that hold something of the host, by the ledger.</summary>
+    public required IReadOnlyList<Guid> Holders { get; init; }
     public required IReadOnlyList<FoundImage> Images { get; init; }
     /// <summary>Those that are in force or on their way.</summary>
     public required IReadOnlyList<FoundPreparation> Preparations { get; init; }
@@ -51,8 +53,9 @@ internal sealed record Findings
         {
             Jobs = [.. (await db.Jobs.OrderBy(j => j.Seq).ToListAsync()).Select(j => new FoundJob(j.TargetId, j.Seq, JobKinds.Of(j.Intent), j.State, j.StartedAt, j.EndedAt, j.Error?.Detail?.Text ?? j.Error?.Title.Text,
                 j.Error?.Hint?.Text, string.Join(", ", j.Plan.Steps.Select(s => $"{s.Kind}:{s.State}"))))],
-            Vms = [.. (await db.Vms.ToListAsync()).Select(v => new FoundVm(v.Id.Value, v.Name, v.State, shown.GetValueOrDefault(v.Id, VmState.Unknown), v.SuspendPath, v.RunningDefinition is not null))],
+            Vms = [.. (await db.Vms.ToListAsync()).Select(v => new FoundVm(v.Id.Value, v.Name, v.State, shown.GetValueOrDefault(v.Id, VmState.Unknown), v.SuspendPath, v.RunningDefinition is not null, v.Profile != VmProfile.General))],
             Disks = [.. (await db.Disks.ToListAsync()).Select(d => new FoundDisk(d.VmId.Value, d.Path, d.Ready))],
+            Holders = [.. (await db.Reservations.ToListAsync()).Select(r => r.VmId.Value)],
             Images = [.. (await db.Images.ToListAsync()).Select(i => new FoundImage(i.Id.Value, i.Path, i.State))],
             Preparations = [.. (await db.HostPreparations.Where(p => p.State != PreparationState.Restored).ToListAsync()).Select(p => new FoundPreparation(p.Id.Value, p.Setting, p.State, File.Exists(Path.Combine(JournalsOf(portal.Folder), $"{p.Id.Value:N}.json"))))],
             Kernel = KernelTree.Read(portal.Folder.Kernel),

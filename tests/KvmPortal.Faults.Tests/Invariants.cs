@@ -34,6 +34,10 @@ internal static class Invariants
                 wrong.Add(new(Breach.WrongState, $"{vm.Name} runs, but what it runs is not recorded"));
         }
 
+        foreach (var holder in found.Holders.Where(h => !found.Vms.Any(v => v.Id == h && HasProcess(v.Shown))))
+            wrong.Add(new(Breach.Leak, $"{holder} holds CPUs by the ledger but does not run"));
+        foreach (var vm in found.Vms.Where(v => v.Placed && HasProcess(v.Shown) && !found.Holders.Contains(v.Id)))
+            wrong.Add(new(Breach.WrongState, $"{vm.Name} runs on cores of its own that the ledger does not know"));
         Settings(found, wrong);
         Files(found, folder, wrong);
         var runs = found.Vms.Where(v => HasProcess(v.Shown)).Select(v => v.Id).ToHashSet();

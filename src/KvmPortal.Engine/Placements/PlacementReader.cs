@@ -18,7 +18,11 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     /// <summary>Whether a machine of this definition gets a place of its own: ordinary machines float in the shared pool.</summary>
     public static bool Wants(VmDefinition definition) => definition.Profile != VmProfile.General;
 
+    /// <summary>A plan names only what a start does: what else would help on the host is the operator's, and is said.</summary>
     public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, HostFacts facts, CancellationToken ct) =>
+        await AskAsync(id, definition, facts, ct) is var outcome && outcome is PlacementPlan { HostActions.Count: > 0 } plan ? plan with { HostActions = [], Interrupts = [], Warnings = [.. plan.Warnings, Say.ChoresLeft] } : outcome;
+
+    private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, HostFacts facts, CancellationToken ct) =>
         PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), new PlacementPolicy(), RequestOf(id, definition), new HostCondition
         {
             Kvm = definition.Accelerator == AcceleratorChoice.Tcg ? KvmVerdict.Absent : facts.Kvm.Verdict,

@@ -4,6 +4,7 @@ namespace KvmPortal.Engine;
 public static partial class Say
 {
     public static Sentence PinMachine(string cpus) => Make($"Keep its vCPUs on CPUs {cpus}, its other threads where the plan says, and read that back.");
+    public static Sentence ChoresLeft => Make("Interrupts, wake-up limits and the frequency governor of its CPUs are left as they are: set them up on the host's page.");
     public static Sentence PinMachineWhy => Make("Before the guest's first instruction, so that nothing ever runs elsewhere.");
     public static Sentence BulkChild(Sentence action, string name) => Make($"{action} {name}.");
     public static Sentence BulkAlreadySo => Make("It is so already: nothing will change.");

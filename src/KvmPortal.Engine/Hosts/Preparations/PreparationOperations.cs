@@ -106,14 +106,28 @@ public sealed class PreparationOperations
         var left = row.State == PreparationState.Partial;
         var drifted = left ? look.Made.Any(v => v.Now is not null && v.Now != v.Wanted) : !look.InForce;
         if (drifted != row.Drifted)
+            await NoteAsync(row, drifted, ct);
+        return View(row, !drifted ? null : row.BootId != bootId && !row.Setting.OutlivesBoot ? Say.UndoneByBoot : Difference(look));
+    }
+
+    private async Task NoteAsync(HostPreparation row, bool drifted, CancellationToken ct)
+    {
+        row.Drifted = drifted;
+        bool noted;
+        try
         {
-            await store.WriteAsync(db => db.HostPreparations.Where(p => p.Id == row.Id).ExecuteUpdateAsync(set => set.SetProperty(p => p.Drifted, drifted), ct), ct);
-            row.Drifted = drifted;
-            if (drifted)
-                await events.AppendAsync("host.preparation-drifted", Target((await reader.FactsAsync(ct)).HostName), "host", Say.PreparationDrifted(PreparationSentences.Of(row.Setting)), warning: true, new { preparation = row.Id, setting = row.Key }, ct);
+            // A job that is at the host's settings right now is no drift, and neither is one that has ended since the look.
+            noted = await store.WriteAsync(async db => !await JobStore.IsBusyAsync(db, Target(""), ct)
+                && await db.HostPreparations.Where(p => p.Id == row.Id && p.State == row.State && p.JobId == row.JobId).ExecuteUpdateAsync(set => set.SetProperty(p => p.Drifted, drifted), ct) > 0, ct);
+        }
+        catch (PortalException e) when (e.Code == ErrorCode.DiskFull)
+        {
+            // Reading goes on; it is kept and told when there is room again.
+            return;
         }
 
-        return View(row, !drifted ? null : row.BootId != bootId && !row.Setting.OutlivesBoot ? Say.UndoneByBoot : Difference(look));
+        if (drifted && noted)
+            await events.AppendAsync("host.preparation-drifted", Target((await reader.FactsAsync(ct)).HostName), "host", Say.PreparationDrifted(PreparationSentences.Of(row.Setting)), warning: true, new { preparation = row.Id, setting = row.Key }, ct);
     }
 
     private static Sentence Difference(SettingLook look) =>
