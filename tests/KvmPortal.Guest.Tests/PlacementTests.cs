@@ -46,8 +46,13 @@ public sealed class PlacementTests
         var placement = Placement(2, Node(2, 192));
         var spec = Spec(placement) with { Tpm = true, Disks = [new DiskSpec { Name = "disk0", Bus = DiskBus.VirtioBlk, Format = DiskFormat.Raw, Path = path, IoThread = true }] };
         var pid = await LaunchAsync(host, spec);
-        var pin = new PinMachine { MachineId = spec.Id, Placement = placement };
-        Assert.True((await host.ApplyAsync(pin)).Changed);
+        var pin = new PinMachine { MachineId = spec.Id, Placement = placement with { CoreScheduling = true } };
+        var pinned = await host.ApplyAsync(pin);
+        Assert.True(pinned.Changed);
+        // In force, or left out with the true reason; the rest of the report stays.
+        foreach (var name in (string[])[Measures.Exclusivity, Measures.CoreScheduling])
+            Assert.True(pinned.Confinement!.Measures.Single(m => m.Name == name) is { State: not MeasureState.Failed, Evidence.Length: > 0 });
+        Assert.Contains(pinned.Confinement!.Measures, m => m.Name == Measures.Seccomp);
         Assert.False((await host.ApplyAsync(pin)).Changed);
         await host.ApplyAsync(new RunMachine { MachineId = spec.Id });
         await host.ReadUntilAsync(spec.Id, "GUEST-UP");

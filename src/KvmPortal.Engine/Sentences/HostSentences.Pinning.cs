@@ -22,6 +22,7 @@ public static partial class HostSentences
         (VcpuNotOwn(), m => Say.VcpuNotOwn(m.Groups[1].Value, m.Groups[2].Value)),
         (MemlockLimited(), m => Say.MemlockLimited(m.Groups[1].Value)),
         (KernelOfPartition(), m => Say.KernelOfPartition(m.Groups[1].Value)),
+        (CoreCookie(), m => Say.CoreCookie(m.Groups[1].Value)),
         (CpusIsolated(), m => Say.CpusIsolated(m.Groups[1].Value)),
         (PartitionLost(), m => Say.PartitionLost(m.Groups[1].Value)),
     ];
@@ -109,4 +110,7 @@ public static partial class HostSentences
 
     [GeneratedRegex(@"^The partition of the vCPUs' CPUs is not in force any more: (.{1,160})\.\z")]
     private static partial Regex PartitionLost();
+
+    [GeneratedRegex(@"^cookie ([0-9a-f]{1,16}): nobody else runs beside it on a core\z")]
+    private static partial Regex CoreCookie();
 }

@@ -61,7 +61,9 @@ public static class Measures
     public const string Tasks = "cgroup-tasks";
     /// <summary>That nobody else runs on the CPUs of a pinned machine's vCPUs; read when it is pinned.</summary>
     public const string Exclusivity = "exclusivity";
+    /// <summary>That nobody else runs beside it on a core; read when it is pinned, where its placement asks for that.</summary>
+    public const string CoreScheduling = "core-scheduling";
 
     public static IReadOnlyList<string> All { get; } =
-        [Identity, Groups, Capabilities, NoNewPrivileges, Seccomp, MountView, Namespaces, Network, Descriptors, Environment, CoreDumps, Umask, RunDirectory, Companions, Cpu, Memory, Io, Tasks, Exclusivity];
+        [Identity, Groups, Capabilities, NoNewPrivileges, Seccomp, MountView, Namespaces, Network, Descriptors, Environment, CoreDumps, Umask, RunDirectory, Companions, Cpu, Memory, Io, Tasks, Exclusivity, CoreScheduling];
 }

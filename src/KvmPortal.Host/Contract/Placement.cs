@@ -21,6 +21,8 @@ public sealed record MachinePlacement
     public bool Locked { get; init; }
     /// <summary>The guest may put its CPUs to sleep itself (`-overcommit cpu-pm=on`): only where they are its own.</summary>
     public bool CpuPowerManagement { get; init; }
+    /// <summary>Nobody else, not even another machine of its owner, runs on the other threads of a core while this machine runs on one (core scheduling); for machines that share cores.</summary>
+    public bool CoreScheduling { get; init; }
     /// <summary>Whether a thread that somebody moved is put back; it is told in any case.</summary>
     public bool Repair { get; init; } = true;
 }

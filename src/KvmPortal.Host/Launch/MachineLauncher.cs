@@ -15,6 +15,7 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
     private readonly Launcher launcher = new();
     private readonly ConfinementReader reader = new(host);
     private readonly ControlGroups groups = new(host, Path.GetFileName(options.RunRoot));
+    private readonly CoreScheduling cores = new();
     private CpuPartitions? partitions;
     private readonly Lazy<string?> ioDevice = new(() => BlockDevices.Below(host, folders.Disks));
 
@@ -67,29 +68,41 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
             .. groups.Read(spec, processes.Qemu.Pid, ioDevice.Value, UsesSystemd ? groups.GroupOf(processes.Qemu.Pid) : null),
         ];
         var report = new ConfinementReport(time.GetUtcNow(), UsesSystemd ? "systemd" : "own", measures);
+        Require(measures);
+        return report;
+    }
+
+    private void Require(IEnumerable<Measure> measures)
+    {
         var missing = measures.Where(m => m.State != MeasureState.InForce && options.RequiredMeasures.Contains(m.Name)).ToList();
         if (missing.Count > 0)
             throw new HostException(HostError.NotAllowed, $"The machine is not confined as the settings require: {string.Join("; ", missing.Select(m => $"{m.Name}: {m.Evidence}"))}.")
             {
                 Hint = "Give the host what is missing, or take the measure out of the setting Host:RequiredMeasures.",
             };
-        return report;
     }
 
-    /// <summary>Keeps others off the CPUs that a placement dedicates to vCPUs, as far as this host can. Throws NotAllowed where the settings require it and it cannot.</summary>
-    public Measure Isolate(Guid id, int pid, MachinePlacement placement, IReadOnlyList<int> vcpuThreads)
+    /// <summary>
+    /// Keeps others off the CPUs that a placement dedicates to vCPUs, and off the other threads of its cores, as far as this host can. Throws NotAllowed where the settings require
+    /// it and it cannot.
+    /// </summary>
+    public IReadOnlyList<Measure> Isolate(Guid id, int pid, MachinePlacement placement, IReadOnlyList<int> vcpuThreads)
     {
         var dedicated = CpuPartitions.Dedicated(placement);
-        var measure = Partitions.Isolate(GroupOf(id, pid), dedicated, vcpuThreads);
-        if (!dedicated.IsEmpty && measure.State != MeasureState.InForce && options.RequiredMeasures.Contains(Measures.Exclusivity))
-            throw new HostException(HostError.NotAllowed, $"The machine is not confined as the settings require: {Measures.Exclusivity}: {measure.Evidence}.")
-            {
-                Hint = "Give the host what is missing, or take the measure out of the setting Host:RequiredMeasures.",
-            };
-        return measure;
+        List<Measure> measures = [Partitions.Isolate(GroupOf(id, pid), dedicated, vcpuThreads)];
+        if (placement.CoreScheduling)
+            measures.Add(cores.Isolate(pid));
+        else
+            cores.Release(pid);
+        Require(measures.Where(m => m.Name != Measures.Exclusivity || !dedicated.IsEmpty));
+        return measures;
     }
 
-    public void Release(Guid id, int pid) => Partitions.Release(GroupOf(id, pid));
+    public void Release(Guid id, int pid)
+    {
+        Partitions.Release(GroupOf(id, pid));
+        cores.Release(pid);
+    }
 
     /// <summary>What the kernel says of a machine's partition; null while it is in force.</summary>
     public string? PartitionProblem(Guid id, int pid) => Partitions.Problem(GroupOf(id, pid));

@@ -26,12 +26,10 @@ internal sealed partial class MachineSupervisor
     public Task RefreshThreadsAsync(CancellationToken ct) => ReadThreadsAsync(Qmp, true, ct);
 
     /// <summary>Remembers where the threads are to stay, also over a restart of the portal. Throws NoRoom when that cannot be written down.</summary>
-    /// <param name="exclusivity">What keeps others off its CPUs, for the report of its confinement.</param>
-    public void Keep(MachinePlacement? placement, Measure? exclusivity = null)
+    /// <param name="isolation">What keeps others off its CPUs, for the report of its confinement.</param>
+    public void Keep(MachinePlacement? placement, IReadOnlyList<Measure>? isolation = null)
     {
-        var measures = Run.Confinement?.Measures.Where(m => m.Name != Measures.Exclusivity).ToList() ?? [];
-        if (exclusivity is not null)
-            measures.Add(exclusivity);
+        var measures = Run.Confinement?.Measures.Where(m => m.Name is not (Measures.Exclusivity or Measures.CoreScheduling)).Concat(isolation ?? []).ToList() ?? [];
         var run = Run with { Placement = placement, Confinement = Run.Confinement is { } report ? report with { Measures = measures } : null };
         try
         {

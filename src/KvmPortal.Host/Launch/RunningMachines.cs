@@ -213,9 +213,12 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
     public PlacementReport InspectPlacement(MachineSupervisor machine, PlacementReader reader)
     {
         var report = reader.Read(machine.Threads, machine.Run.Placement, machine.Run.Spec.Memory);
-        var isolated = machine.Run.Confinement?.Measures.Any(m => m is { Name: Measures.Exclusivity, State: MeasureState.InForce }) == true;
-        return isolated && launcher.PartitionProblem(machine.Id, machine.Pid) is { } problem ? report with { Drifts = [.. report.Drifts, problem] } : report;
+        return PartitionProblem(machine) is { } problem ? report with { Drifts = [.. report.Drifts, problem] } : report;
     }
+
+    /// <summary>What the kernel says of CPUs that were isolated for a machine; null while they are, and for machines without.</summary>
+    public string? PartitionProblem(MachineSupervisor machine) =>
+        machine.Run.Confinement?.Measures.Any(m => m is { Name: Measures.Exclusivity, State: MeasureState.InForce }) == true ? launcher.PartitionProblem(machine.Id, machine.Pid) : null;
 
     /// <summary>Tells every watcher of something about a machine that was noticed from outside.</summary>
     public void Notify(MachineNotice notice) => Tell(notice);

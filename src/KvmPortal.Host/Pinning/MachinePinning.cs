@@ -20,9 +20,9 @@ internal sealed class MachinePinning(RunningMachines machines, Pins pins)
             try
             {
                 // The partition first: who comes into a group is set to all of its CPUs.
-                var exclusivity = machines.Launcher.Isolate(id, machine.Pid, placement, machine.VcpuThreads);
+                var isolation = machines.Launcher.Isolate(id, machine.Pid, placement, machine.VcpuThreads);
                 var changed = pins.Apply(machine.Threads, placement) || before is null;
-                machine.Keep(placement, exclusivity);
+                machine.Keep(placement, isolation);
                 return new StepDone(changed) { Pid = machine.Pid, Confinement = machine.Run.Confinement };
             }
             catch

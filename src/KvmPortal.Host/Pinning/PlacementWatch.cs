@@ -9,9 +9,17 @@ internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, 
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
     private readonly KernelAffinity affinity = new();
-    private readonly Dictionary<Guid, (MachineSupervisor Machine, WatchedMachine Watched)> watched = [];
+    private readonly Dictionary<Guid, Entry> watched = [];
     private readonly CancellationTokenSource stop = new();
     private Task running = Task.CompletedTask;
+
+    private sealed class Entry(MachineSupervisor machine, WatchedMachine watched)
+    {
+        public MachineSupervisor Machine { get; } = machine;
+        public WatchedMachine Watched { get; } = watched;
+        /// <summary>What was last told of its partition.</summary>
+        public string? Problem { get; set; }
+    }
 
     public void Begin()
     {
@@ -71,8 +79,12 @@ internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, 
             if (machine.Run.Placement is not { } placement || machine.Gone.IsCompleted)
                 return;
             if (!watched.TryGetValue(machine.Id, out var known) || known.Machine != machine || !ReferenceEquals(known.Watched.Placement, placement))
-                watched[machine.Id] = known = (machine, new WatchedMachine(tree, affinity, time, (machine.Threads, () => machine.IsAlive), placement));
+                watched[machine.Id] = known = new Entry(machine, new WatchedMachine(tree, affinity, time, (machine.Threads, () => machine.IsAlive), placement));
             found = known.Watched.Look(online);
+            var problem = machines.PartitionProblem(machine);
+            if (problem is not null && problem != known.Problem)
+                found.Add(new(false, problem));
+            known.Problem = problem;
         }
 
         foreach (var finding in found)

@@ -88,6 +88,7 @@ public sealed partial class SentenceTests
     [InlineData("8 MiB of the guest's memory lie on node 1; their place is node 0, 2.", "memory-elsewhere")]
     [InlineData("Only 128 of 256 MiB of the guest's memory are on pages of 2 MiB.", "huge-memory-missing")]
     [InlineData("The portal may lock 8 MiB of memory only, and may not raise that limit.", "memlock-limited")]
+    [InlineData("cookie ffff8881abc: nobody else runs beside it on a core", "core-cookie")]
     [InlineData("CPUs 4-5 in an isolated partition of their own", "cpus-isolated")]
     [InlineData("Only 40 of 64 huge pages of 2M could be had; they were given back.", "pages-short")]
     [InlineData("Memory is in too many pieces by now. At boot it is not: add hugepagesz=1G hugepages=0:64 to the kernel's command line, or take fewer pages.", "pages-short-hint")]
