@@ -39,7 +39,7 @@ internal sealed class SmallFileSystem : IDisposable
 
     public void Dispose() => Run("umount", "-l", Path);
 
-    private static void Run(string program, params string[] arguments)
+    internal static void Run(string program, params string[] arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
         var said = process.StandardError.ReadToEnd();

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 using KvmPortal.Host.Linux;
@@ -19,12 +20,15 @@ public sealed record FolderRoom(string Folder, long TotalBytes, long FreeBytes, 
 public sealed class StorageRoom(EngineOptions options)
 {
     private const long ReserveBytes = 16L << 20;
+    private const int ReadOnlyFileSystem = 30;
     private const int TrialBytes = 256 << 10;
     private const long BallastBytes = 512 << 10;
     private readonly Lock gate = new();
     private IReadOnlyList<FolderRoom> folders = [];
     private TaskCompletionSource? room;
     private TaskCompletionSource failed = Signal();
+    // A file system that gave up after an error of its disk says so to who writes, but not always to who asks how full it is (ext4 since Linux 6.14).
+    private bool givenUp;
 
     /// <summary>As of the last look; the first is the data directory's.</summary>
     public IReadOnlyList<FolderRoom> Folders => Volatile.Read(ref folders);
@@ -41,10 +45,14 @@ public sealed class StorageRoom(EngineOptions options)
     /// <summary>What to answer for a failure that is want of room; null when it is another one. Remembers that there is none.</summary>
     public PortalException? Refusal(Exception failure)
     {
-        if (!IsWant(failure) && !(IsDoubtful(failure) && Measure(options.DataRoot, options) is { State: StorageState.Full }))
+        var certain = IsWant(failure);
+        if (!certain && !IsDoubtful(failure))
             return null;
         lock (gate)
         {
+            // Nothing is to be seen: a trial tells.
+            if (Measured(options.DataRoot).State != StorageState.Full && (TryWrite(out var why) || !IsWant(why)) && !certain)
+                return null;
             room ??= Signal();
             DropBallast();
         }
@@ -59,7 +67,7 @@ public sealed class StorageRoom(EngineOptions options)
     /// <summary>The same for a folder below the data directory.</summary>
     internal PortalException Full(string folder, Exception? cause)
     {
-        var now = Measure(folder, options);
+        var now = Measured(folder);
         return new PortalException(ErrorCode.DiskFull, Said(now), cause) { Hint = Remedy(now) };
     }
 
@@ -82,7 +90,7 @@ public sealed class StorageRoom(EngineOptions options)
         var measured = new List<FolderRoom>();
         foreach (var folder in new[] { options.DataRoot, Path.Combine(options.DataRoot, "disks"), Path.Combine(options.DataRoot, "images") })
             if (seen.Add(Room.At(folder).Device))
-                measured.Add(Measure(folder, options));
+                measured.Add(Measured(folder));
         Volatile.Write(ref folders, measured);
         lock (gate)
         {
@@ -93,7 +101,7 @@ public sealed class StorageRoom(EngineOptions options)
             }
             else if (room is null)
                 KeepBallast(measured[0].TotalBytes);
-            else if (room is not null && measured[0] is { ReadOnly: false } now && now.FreeBytes >= 2 * Reserve(now.TotalBytes) && TryWrite())
+            else if (room is not null && measured[0].FreeBytes >= 2 * Reserve(measured[0].TotalBytes) && TryWrite(out _))
             {
                 failed = Signal();
                 var waiting = room;
@@ -104,6 +112,8 @@ public sealed class StorageRoom(EngineOptions options)
 
         return (before, State);
     }
+
+    private FolderRoom Measured(string folder) => Measure(folder, options) is var now && Volatile.Read(ref givenUp) && folder == options.DataRoot ? now with { ReadOnly = true, State = StorageState.Full } : now;
 
     /// <summary>How full the file system of a file or folder is.</summary>
     internal static FolderRoom Measure(string folder, EngineOptions options)
@@ -118,7 +128,7 @@ public sealed class StorageRoom(EngineOptions options)
     public static bool IsWant(Exception failure)
     {
         for (var e = failure; e is not null; e = e.InnerException)
-            if (e is SqliteException { SqliteErrorCode: 8 or 13 } or SqliteException { SqliteExtendedErrorCode: 4874 } || (e is IOException io && (LinuxFiles.IsFull(io) || io.HResult == 30)))
+            if (e is SqliteException { SqliteErrorCode: 8 or 13 } or SqliteException { SqliteExtendedErrorCode: 4874 } || (e is IOException io && (LinuxFiles.IsFull(io) || io.HResult == ReadOnlyFileSystem)))
                 return true;
         return false;
     }
@@ -161,18 +171,22 @@ public sealed class StorageRoom(EngineOptions options)
         }
     }
 
-    private bool TryWrite()
+    private bool TryWrite([NotNullWhen(false)] out Exception? why)
     {
+        why = null;
         var path = Path.Combine(options.DataRoot, ".room");
         try
         {
             using var file = new FileStream(path, new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write, Options = FileOptions.DeleteOnClose, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite });
             file.Write(new byte[TrialBytes]);
             file.Flush(flushToDisk: true);
+            givenUp = false;
             return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
+            why = e;
+            givenUp |= e is IOException { HResult: ReadOnlyFileSystem };
             return false;
         }
     }
