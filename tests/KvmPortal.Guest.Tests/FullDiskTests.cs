@@ -58,7 +58,7 @@ public sealed class FullDiskTests
             {
                 await again.GetRequiredService<Engine.Hosts.HostLink>().Ready;
                 var found = await StateAsync(again, vm, s => s.State == VmState.Paused);
-                Assert.Equal("Disk disk0: no space left on the host.", found.Reason?.Text);
+                Assert.Equal(("disk-full", "Disk disk0: no space left on the host."), (found.Reason?.Code, found.Reason?.Text));
                 await RunAsync("mount", "-o", "remount,size=100m", disks);
                 // Its timer does it within ten seconds.
                 await StateAsync(again, vm, s => s.State == VmState.Running);
@@ -115,7 +115,8 @@ public sealed class FullDiskTests
         for (var clock = Stopwatch.StartNew(); clock.Elapsed < GuestHost.Patience; await Task.Delay(100))
             if (wanted(status = (await portal.GetRequiredService<VmOperations>().GetAsync(Ada, id, default)).Status))
                 return status;
-        throw new InvalidOperationException($"It stays {status}.");
+        var jobs = await portal.GetRequiredService<JobOperations>().ListAsync(Ada, new ListQuery(20), default);
+        throw new InvalidOperationException($"It stays {status}; jobs: {string.Join(", ", jobs.Items.Select(j => $"{j.Kind} {j.State} {j.CreatedAt:T} {j.Error?.Detail}"))}.");
     }
 
     private static async Task SaidAsync(IMachineHost host, Guid id, string text)

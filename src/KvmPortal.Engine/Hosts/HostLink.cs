@@ -76,7 +76,7 @@ internal sealed class HostLink(IMachineHost host, VmTracker tracker, PortalEvent
         {
             case MachineObserved e:
                 seen?.Add(new VmId(e.MachineId));
-                await ToldAsync(e.MachineId, new MachineTruth(e.State, null, e.Reason), e.Pid, e.Accelerator, ct);
+                await ToldAsync(e.MachineId, new MachineTruth(e.State, null, Words(e.Reason)), e.Pid, e.Accelerator, ct);
                 break;
             case SnapshotEnd:
                 await ReconcileAsync(ct);

@@ -53,6 +53,9 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
         await foreach (var report in host.UndoAsync(step, ct))
             if (report is StepLog line)
                 log(HostSentences.Read(line.Text), line.Warning);
+        // The machine's next job plans by what is known of it: the end of this process has to be known first.
+        if (step is LaunchMachine launched && !await tracker.WaitForAsync(new Data.VmId(launched.Spec.Id), status => status.Pid is null, ProofTime, ct))
+            log(Say.NotConfirmedWithin((int)ProofTime.TotalSeconds), warning: true);
     }
 
     /// <summary>The proof: waits (by event) for the state that the action must lead to.</summary>

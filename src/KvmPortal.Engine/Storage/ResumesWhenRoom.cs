@@ -15,6 +15,7 @@ internal sealed class ResumesWhenRoom(VmTracker tracker, VmOperations vms, (Port
 {
     private static readonly Caller Caller = Caller.System("room-again");
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(10);
+    private const long WantedBytes = 64L << 20;
     private readonly Dictionary<VmId, (long At, TimeSpan Pause)> tried = [];
 
     /// <inheritdoc/>
@@ -58,7 +59,8 @@ internal sealed class ResumesWhenRoom(VmTracker tracker, VmOperations vms, (Port
     private async Task<bool> HasRoomAsync(VmId id, string disk, CancellationToken ct)
     {
         var path = await data.Store.ReadAsync(db => db.Disks.Where(d => d.VmId == id && d.Name == disk).Select(d => d.Path).FirstOrDefaultAsync(ct), ct);
-        if (path is null || StorageRoom.Measure(path, data.Options).State == StorageState.Full)
+        // What failed was one write of up to some MiB: a little room that is left of before is not room for it.
+        if (path is null || StorageRoom.Measure(path, data.Options) is not { State: not StorageState.Full } now || now.FreeBytes < Math.Min(WantedBytes, now.TotalBytes / 10))
             return false;
         var pause = tried.TryGetValue(id, out var last) ? last.Pause * 2 : StorageWatch.Interval;
         tried[id] = (time.GetTimestamp(), pause < Longest ? pause : Longest);
