@@ -60,7 +60,6 @@ public sealed class BadMachineTests
     {
         await using var bad = await ScriptedMachine.BeginAsync();
         var block = new string('x', 1 << 20);
-        var before = GC.GetTotalAllocatedBytes();
         var sent = 0;
         await Assert.ThrowsAnyAsync<Exception>(async () =>
         {
@@ -68,9 +67,8 @@ public sealed class BadMachineTests
             for (; sent < 100; sent++)
                 await bad.SayAsync(block, Ct);
         });
+        // Hung up on before much was read: what is on its way in sockets, and a line of the longest length.
         Assert.InRange(sent, 1, 16);
-        // Each block is encoded here, too.
-        Assert.InRange(GC.GetTotalAllocatedBytes() - before, 0, 128L << 20);
         Assert.Equal(MachineRunState.Unresponsive, (await bad.EventAsync<MachineStateChanged>(_ => true, Patience)).State);
         Assert.False(bad.Supervisor.Gone.IsCompleted);
     }
