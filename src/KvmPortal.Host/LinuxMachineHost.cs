@@ -29,6 +29,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly ImageStore images;
     private readonly DiskFiles disks;
     private readonly SettingSteps settings;
+    private readonly SharedPool pool;
     private readonly PlacementWatch placements;
     private readonly SharedReading<HostInventory> inventory;
     private readonly Lazy<Task> found;
@@ -43,8 +44,10 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         proof = new KvmProof(Path.Combine(options.DataRoot, "host"), TimeSpan.FromSeconds(options.KvmProofSeconds), time);
         machines = new RunningMachines(folders, new MachineLauncher(folders, paths, options, time), time, loggers.CreateLogger<RunningMachines>());
         var threads = new ThreadTree(paths);
-        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, new Pins(threads, new KernelAffinity())));
-        placements = new PlacementWatch(machines, threads, time, loggers.CreateLogger<PlacementWatch>());
+        var pins = new Pins(threads, new KernelAffinity());
+        pool = new SharedPool(machines, threads, pins, loggers.CreateLogger<SharedPool>());
+        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, pins, pool));
+        placements = new PlacementWatch(machines, pool, threads, time, loggers.CreateLogger<PlacementWatch>());
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
         settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
@@ -201,7 +204,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     {
         await found.Value.WaitAsync(cancellationToken);
         var machine = machines.Get(machineId);
-        return await Task.Run(() => machines.InspectPlacement(machine, new PlacementReader(paths, time)), cancellationToken);
+        return await Task.Run(() => machines.InspectPlacement(machine, pool.Now(), new PlacementReader(paths, time)), cancellationToken);
     }
 
     /// <inheritdoc/>

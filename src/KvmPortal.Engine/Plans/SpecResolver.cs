@@ -63,6 +63,7 @@ internal static class SpecResolver
             Serial = def.Consoles.Serial,
             Balloon = def.Memory.Balloon && placement?.Profile.Balloon != false,
             Placement = placement is null ? null : PlacementSpec.Of(placement, def),
+            CoreScheduling = def.Placement.CoreScheduling,
             GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,
             RestoreFrom = vm.SuspendPath,
             Confinement = new ConfinementSpec { Uid = vm.Uid, Limits = LimitsOf(def.Limits) },

@@ -44,6 +44,8 @@ public sealed record PlacementDefinition
     /// <summary>I/O threads, 0 to 32; null: by profile.</summary>
     public int? IoThreads { get; init; }
     public Plans.Placement.PlacementLeeway Allow { get; init; } = new();
+    /// <summary>While a thread of this machine runs on a core, nothing of anybody else runs on the core's other threads (core scheduling): no leaks between tenants, at the price of idle threads.</summary>
+    public bool CoreScheduling { get; init; }
     /// <summary>A thread that somebody moves is put back; it is told in any case.</summary>
     public bool Repair { get; init; } = true;
 }

@@ -32,6 +32,8 @@ public sealed record MachineSpec
     /// <summary>A file with saved machine state to resume from (`suspend`); null for a fresh boot.</summary>
     public string? RestoreFrom { get; init; }
     public ConfinementSpec Confinement { get; init; } = new();
+    /// <summary>Nobody else runs on the other threads of a core while this machine runs on one.</summary>
+    public bool CoreScheduling { get; init; }
     /// <summary>Where its threads and memory go; null leaves them to the host's scheduler.</summary>
     public MachinePlacement? Placement { get; init; }
 }
