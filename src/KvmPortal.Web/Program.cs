@@ -49,6 +49,7 @@ try
     var api = app.MapGroup("/api/v1");
     api.MapAccessApi();
     api.MapVmsApi();
+    api.MapProfilesApi();
     api.MapImagesApi();
     api.MapJobsApi();
     api.MapHostsApi();

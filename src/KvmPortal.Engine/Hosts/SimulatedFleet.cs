@@ -17,7 +17,7 @@ internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, VmRea
 {
     private static readonly string[] Roles = ["web", "db", "cache", "build", "mail", "queue", "gpu", "edge"];
     private static readonly string[] Stages = ["prod", "qa", "dev"];
-    private static readonly VmProfile[] Profiles = Enum.GetValues<VmProfile>();
+    private static readonly string[] Profiles = [.. Plans.Placement.Profiles.BuiltIn.Select(p => p.Name)];
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

@@ -35,6 +35,7 @@ public sealed class PlacementOperations
         var now = await ledger.ReadAsync(ct);
         var machines = await tracker.AllAsync(ct);
         var names = machines.ToDictionary(v => v.Id, v => v.Name);
+        var held = now.Reservations.Select(r => VmId.Parse(r.Vm, null)).ToHashSet();
         var dedicated = CpuSet.Union(now.Reservations.Select(r => r.Cpus));
         var nodes = topology.CpuNodes.Select(node =>
         {
@@ -43,6 +44,6 @@ public sealed class PlacementOperations
             return new LedgerNode(node.Id, node.Cpus, cores.Count, cores.Count(c => !c.Cpus.Overlaps(dedicated | host)), dedicated & node.Cpus, host);
         }).ToList();
         return new LedgerView(now.Generation, [.. now.Reservations.Select(r => new LedgerLine(VmId.Parse(r.Vm, null), names.GetValueOrDefault(VmId.Parse(r.Vm, null)), r))], nodes, topology.Online - dedicated,
-            machines.Where(v => v.Profile == VmProfile.General && v.Status.Pid is not null).Sum(v => v.CpuCount));
+            machines.Where(v => v.Status.Pid is not null && !held.Contains(v.Id)).Sum(v => v.CpuCount));
     }
 }

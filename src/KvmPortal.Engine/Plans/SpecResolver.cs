@@ -61,7 +61,7 @@ internal static class SpecResolver
             Nics = [.. def.Nics.Select(n => NicOf(vm, n, order))],
             Vnc = def.Consoles.Graphics == GraphicsChoice.Vnc,
             Serial = def.Consoles.Serial,
-            Balloon = def.Memory.Balloon && placement?.Profile.Balloon != false,
+            Balloon = def.Memory.Balloon && (placement?.Profile ?? inputs.Profile).Balloon,
             Placement = placement is null ? null : PlacementSpec.Of(placement, def),
             CoreScheduling = def.Placement.CoreScheduling,
             GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,

@@ -13,7 +13,8 @@ public record VmDefinition
     public required string Name { get; init; }
     public string Description { get; init; } = "";
     public IReadOnlyList<string> Tags { get; init; } = [];
-    public VmProfile Profile { get; init; } = VmProfile.General;
+    /// <summary>`general`, `low-latency`, `hpc`, `ai-ml`, or the name of an operator's own.</summary>
+    public string Profile { get; init; } = "general";
     public AcceleratorChoice Accelerator { get; init; } = AcceleratorChoice.Auto;
     public MachineChoice Machine { get; init; } = MachineChoice.Q35;
     public FirmwareDefinition Firmware { get; init; } = new();
@@ -49,8 +50,6 @@ public sealed record PlacementDefinition
     /// <summary>A thread that somebody moves is put back; it is told in any case.</summary>
     public bool Repair { get; init; } = true;
 }
-
-public enum VmProfile { General, LowLatency, Hpc, AiMl }
 
 /// <summary>`auto` takes KVM only where a guest was proven to run on it.</summary>
 public enum AcceleratorChoice { Auto, Kvm, Tcg }
