@@ -8,6 +8,7 @@ using KvmPortal.Web.Hosts;
 using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
 using KvmPortal.Web.Metrics;
+using KvmPortal.Web.Placements;
 using KvmPortal.Web.Shared;
 using KvmPortal.Web.Vms;
 
@@ -53,6 +54,7 @@ try
     api.MapImagesApi();
     api.MapJobsApi();
     api.MapHostsApi();
+    api.MapPlacementsApi();
     api.MapMetricsApi();
     api.MapConsolesApi();
     api.MapEventsApi();

@@ -35,11 +35,22 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
         await AskAsync(id, definition, profile, facts, ct) is var outcome && outcome is PlacementPlan { HostActions.Count: > 0 } plan ? plan with { HostActions = [], Interrupts = [], Warnings = [.. plan.Warnings, Say.ChoresLeft] } : outcome;
 
     private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
-        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), new PlacementPolicy(), RequestOf(id, definition, profile), new HostCondition
-        {
-            Kvm = definition.Accelerator == AcceleratorChoice.Tcg ? KvmVerdict.Absent : facts.Kvm.Verdict,
-            KvmEvidence = facts.Kvm.Evidence,
-        });
+        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+
+    /// <summary>How the host stands for a machine that holds nothing yet.</summary>
+    public async Task<(Standing Standing, Ledger Ledger)> StandingAsync(HostFacts facts, CancellationToken ct)
+    {
+        var (topology, now) = (await TopologyAsync(ct), await ledger.ReadAsync(ct));
+        return (new Standing(topology, now, Policy, ConditionOf(facts, AcceleratorChoice.Auto), ""), now);
+    }
+
+    private static PlacementPolicy Policy { get; } = new();
+
+    private static HostCondition ConditionOf(HostFacts facts, AcceleratorChoice accelerator) => new()
+    {
+        Kvm = accelerator == AcceleratorChoice.Tcg ? KvmVerdict.Absent : facts.Kvm.Verdict,
+        KvmEvidence = facts.Kvm.Evidence,
+    };
 
     public async Task<HostTopology> TopologyAsync(CancellationToken ct)
     {
