@@ -10,6 +10,7 @@ using KvmPortal.Engine.Images;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
 using KvmPortal.Engine.Placements;
+using KvmPortal.Engine.Scores;
 using KvmPortal.Engine.Storage;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -112,6 +113,7 @@ public static class EngineRegistration
         services.AddSingleton<VmOperationsContext>();
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
+        services.AddSingleton(sp => new ScoreOperations(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<IMachineHost>()));
         services.AddHosted<AutomaticStarts>();
         services.AddSingleton(sp => new ResumesWhenRoom(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmOperations>(),
             (sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<ResumesWhenRoom>>()));

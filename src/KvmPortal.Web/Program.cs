@@ -8,6 +8,7 @@ using KvmPortal.Web.Hosts;
 using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
 using KvmPortal.Web.Metrics;
+using KvmPortal.Web.Scores;
 using KvmPortal.Web.Shared;
 using KvmPortal.Web.Vms;
 
@@ -49,6 +50,7 @@ try
     var api = app.MapGroup("/api/v1");
     api.MapAccessApi();
     api.MapVmsApi();
+    api.MapScoresApi();
     api.MapImagesApi();
     api.MapJobsApi();
     api.MapHostsApi();

@@ -1,0 +1,16 @@
+using KvmPortal.Engine.Scores;
+using KvmPortal.Engine.Vms;
+using KvmPortal.Web.Access;
+using KvmPortal.Web.Hosting;
+
+namespace KvmPortal.Web.Scores;
+
+/// <summary>How near a machine is to bare metal.</summary>
+internal static class ScoresApi
+{
+    public static void MapScoresApi(this IEndpointRouteBuilder api) => api.MapGet("/vms/{id}/score", ScoreAsync).WithName("getVmScore");
+
+    /// <summary>Everything that separates the machine from bare metal: in force, missing or impossible on this host, with evidence, published gain and the change that would get it; and their sum.</summary>
+    private static async Task<ScoreResponse> ScoreAsync(HttpContext context, VmOperations vms, ScoreOperations scores, string id, CancellationToken ct) =>
+        ScoreResponse.From(await scores.ScoreAsync(context.Caller(), await vms.ResolveAsync(context.Caller(), id, ct), ct));
+}
