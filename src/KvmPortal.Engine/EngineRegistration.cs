@@ -114,6 +114,7 @@ public static class EngineRegistration
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
         services.AddSingleton(sp => new ScoreOperations(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<IMachineHost>()));
+        services.AddSingleton(sp => new EvidenceOperations(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<TimeProvider>()));
         services.AddHosted<AutomaticStarts>();
         services.AddSingleton(sp => new ResumesWhenRoom(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmOperations>(),
             (sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<ResumesWhenRoom>>()));

@@ -138,4 +138,6 @@ public static partial class Say
     public static Sentence GainModel => Make("throughput of computing (CERN, HEPSpec06, 2015)");
     public static Sentence GainThreads => Make("speed of a core for some loads (OpenStack Nova's guide)");
     public static Sentence GainDisk => Make("host CPU at queue depth 32 (QEMU commit fc73548e)");
+    public static Sentence EvidenceNotRunning => Make("The machine does not run: there is nothing to measure.");
+    public static Sentence EvidenceBusy => Make("Other machines are being measured: try again soon.");
 }
