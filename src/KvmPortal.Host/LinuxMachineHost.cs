@@ -208,6 +208,15 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public async Task<MachineEvidence> MeasureAsync(Guid machineId, CancellationToken cancellationToken)
+    {
+        await found.Value.WaitAsync(cancellationToken);
+        var machine = machines.Get(machineId);
+        var (state, counters) = await QmpStatistics.ReadAsync(machine.Qmp, machine.Run.Spec.Accelerator, cancellationToken);
+        return await Task.Run(() => new EvidenceReader(paths, time).Read(machine.Threads), cancellationToken) with { Kvm = state, KvmCounters = counters };
+    }
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) =>
         Task.Run(() => new StrangerReader(paths).Read(Environment.ProcessId, machines.All.Select(m => m.Pid).ToHashSet()), cancellationToken);
 

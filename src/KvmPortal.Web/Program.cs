@@ -9,6 +9,7 @@ using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
 using KvmPortal.Web.Metrics;
 using KvmPortal.Web.Placements;
+using KvmPortal.Web.Scores;
 using KvmPortal.Web.Shared;
 using KvmPortal.Web.Vms;
 
@@ -51,6 +52,7 @@ try
     api.MapAccessApi();
     api.MapVmsApi();
     api.MapProfilesApi();
+    api.MapScoresApi();
     api.MapImagesApi();
     api.MapJobsApi();
     api.MapHostsApi();

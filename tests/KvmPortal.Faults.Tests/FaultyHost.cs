@@ -48,6 +48,8 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
 
     public Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken) => inner.InspectPlacementAsync(machineId, cancellationToken);
 
+    public Task<MachineEvidence> MeasureAsync(Guid machineId, CancellationToken cancellationToken) => inner.MeasureAsync(machineId, cancellationToken);
+
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => inner.FindStrangersAsync(cancellationToken);
 
     public Task<IReadOnlyList<HostFile>> ListFilesAsync(string folder, CancellationToken cancellationToken) => inner.ListFilesAsync(folder, cancellationToken);

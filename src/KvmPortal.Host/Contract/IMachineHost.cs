@@ -72,6 +72,9 @@ public interface IMachineHost
     /// </summary>
     Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken);
 
+    /// <summary>What the kernel and KVM have counted of a running machine: for a look on demand, not for a sampler. Answers within seconds. Throws <see cref="HostError.NotRunning"/>.</summary>
+    Task<MachineEvidence> MeasureAsync(Guid machineId, CancellationToken cancellationToken);
+
     /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
     Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);
 

@@ -198,6 +198,9 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
     public Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken) =>
         Task.FromResult(SimulatedPlacement.Report(_fleet.Get(machineId), CpuSet.Range(0, CpuCount - 1), _time.GetUtcNow()));
 
+    /// <inheritdoc/>
+    public Task<MachineEvidence> MeasureAsync(Guid machineId, CancellationToken cancellationToken) => Task.FromResult(SimulatedPlacement.Evidence(_fleet.Get(machineId), _time.GetUtcNow()));
+
     /// <summary>Made-up files of the one allowed folder, <c>import</c> below the data directory.</summary>
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => Task.FromResult(Strangers);
 
