@@ -184,6 +184,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken) => probe.CpuModelsAsync(accelerator, cancellationToken);
+
+    /// <inheritdoc/>
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inventory.ReadAsync(cancellationToken);
 
     /// <inheritdoc/>
@@ -266,6 +269,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             SecureBootAvailable = q.SecureBoot is not null,
             TpmAvailable = q.Tpm,
             MicrovmAvailable = q.Microvm,
+            QueueMapping = q.QueueMapping,
         },
     };
 
