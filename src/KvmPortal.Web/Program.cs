@@ -9,6 +9,7 @@ using KvmPortal.Web.Images;
 using KvmPortal.Web.Jobs;
 using KvmPortal.Web.Metrics;
 using KvmPortal.Web.Placements;
+using KvmPortal.Web.Scores;
 using KvmPortal.Web.Shared;
 using KvmPortal.Web.Vms;
 
@@ -50,6 +51,8 @@ try
     var api = app.MapGroup("/api/v1");
     api.MapAccessApi();
     api.MapVmsApi();
+    api.MapProfilesApi();
+    api.MapScoresApi();
     api.MapImagesApi();
     api.MapJobsApi();
     api.MapHostsApi();

@@ -42,11 +42,15 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
 
     public IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken) => inner.WatchHardwareAsync(cancellationToken);
 
+    public Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken) => inner.ReadCpuModelsAsync(accelerator, cancellationToken);
+
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inner.ReadInventoryAsync(cancellationToken);
 
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) => inner.LookAtSettingAsync(setting, preparationId, cancellationToken);
 
     public Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken) => inner.InspectPlacementAsync(machineId, cancellationToken);
+
+    public Task<MachineEvidence> MeasureAsync(Guid machineId, CancellationToken cancellationToken) => inner.MeasureAsync(machineId, cancellationToken);
 
     public Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken) => inner.FindStrangersAsync(cancellationToken);
 

@@ -19,7 +19,8 @@ internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, (VmRe
 {
     private static readonly string[] Roles = ["web", "db", "cache", "build", "mail", "queue", "gpu", "edge"];
     private static readonly string[] Stages = ["prod", "qa", "dev"];
-    private static readonly VmProfile[] Profiles = Enum.GetValues<VmProfile>();
+    // The host has room for a few machines with CPUs of their own.
+    private const int MostPlaced = 60;
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -77,7 +78,7 @@ internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, (VmRe
     }
 
     // Two machines of the bare-metal class even in a small fleet, so that there is something to see.
-    private static VmProfile ProfileOf(int i) => i switch { 2 => VmProfile.Hpc, 7 => VmProfile.LowLatency, _ => Profiles[i % 11 == 0 ? i % Profiles.Length : 0] };
+    private static string ProfileOf(int i) => i switch { 2 => "hpc", 7 => "low-latency", _ => Profiles.BuiltIn[i % 11 == 0 && i < MostPlaced ? i % Profiles.BuiltIn.Count : 0].Name };
 
     private async Task LaunchAsync(VmId id, CancellationToken ct)
     {

@@ -13,8 +13,7 @@ public static class PlacementOffer
     /// </summary>
     public static VmDefinition? Apply(VmDefinition definition, PlacementRequest asked, PlacementRequest offered)
     {
-        var profile = Enum.GetValues<VmProfile>().Cast<VmProfile?>().FirstOrDefault(p => PortalJson.Text(p!.Value) == offered.Profile.Name);
-        if (profile is null || !offered.Devices.SequenceEqual(asked.Devices) || !offered.CpuFlags.SequenceEqual(asked.CpuFlags) || (offered.RequirePartition, offered.Label) != (asked.RequirePartition, asked.Label))
+        if (!offered.Devices.SequenceEqual(asked.Devices) || !offered.CpuFlags.SequenceEqual(asked.CpuFlags) || (offered.RequirePartition, offered.Label) != (asked.RequirePartition, asked.Label))
             return null;
         var (threads, pages) = (offered.Knobs.Threads != asked.Knobs.Threads, offered.Knobs.Pages != asked.Knobs.Pages);
         var cpu = definition.Cpu with { Count = offered.Vcpus, Max = definition.Cpu.Max is { } max ? Math.Max(max, offered.Vcpus) : null };
@@ -23,7 +22,7 @@ public static class PlacementOffer
             cpu = cpu with { Threads = default(AutoOrInt) };
         var changed = definition with
         {
-            Profile = profile.Value,
+            Profile = offered.Profile.Name,
             Cpu = cpu,
             Memory = definition.Memory with { SizeMiB = (int)Math.Min(int.MaxValue, offered.MemoryMiB), Pages = pages ? PagesChoice.Auto : definition.Memory.Pages },
             Placement = definition.Placement with

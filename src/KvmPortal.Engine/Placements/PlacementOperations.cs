@@ -7,10 +7,11 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Placements;
 
 /// <summary>Where one machine was put, and where it is.</summary>
+/// <param name="Pool">Where its profile has it: in the shared pool a machine floats and has no place.</param>
 /// <param name="Since">When its place was taken.</param>
 /// <param name="Plan">As it was decided; null for a machine that holds no place.</param>
 /// <param name="Report">Read back from the running machine now; null while it does not run.</param>
-public sealed record VmPlacementView(VmId VmId, VmProfile Profile, DateTimeOffset? Since, PlacementPlan? Plan, PlacementReport? Report);
+public sealed record VmPlacementView(VmId VmId, string Profile, CpuPool Pool, DateTimeOffset? Since, PlacementPlan? Plan, PlacementReport? Report);
 
 /// <summary>What the planner says of a definition that is being written.</summary>
 /// <param name="Asked">What the definition asks for.</param>
@@ -45,7 +46,7 @@ public sealed class PlacementOperations
         var lines = now.Reservations.Select(held => (Id: VmId.Parse(held.Vm, null), held)).Select(l => plans.GetValueOrDefault(l.Id) is { } row
             ? new LedgerLine(l.Id, names.GetValueOrDefault(l.Id), l.held) { Since = row.Since, Threads = LedgerReading.Threads(row.Plan), Idle = row.Plan?.Idle ?? default }
             : new LedgerLine(l.Id, names.GetValueOrDefault(l.Id), l.held));
-        return new LedgerView(now.Generation, [.. lines], LedgerReading.Nodes(standing, now), standing.Topology.Online - standing.Dedicated, SharedVcpus(machines, null))
+        return new LedgerView(now.Generation, [.. lines], LedgerReading.Nodes(standing, now), standing.Topology.Online - standing.Dedicated, SharedVcpus(machines, now, null))
         {
             Housekeeping = standing.Housekeeping,
             Fits = Fits(standing, facts),
@@ -70,7 +71,7 @@ public sealed class PlacementOperations
             }
         }
 
-        return new VmPlacementView(id, vm.Profile, line?.Since, line?.Plan, report);
+        return new VmPlacementView(id, vm.Profile, (await reader.FindProfileAsync(vm.Profile, ct) ?? Profiles.General).Pool, line?.Since, line?.Plan, report);
     }
 
     /// <summary>Plans a definition that is being written, without keeping anything; null where its own figures are wrong.</summary>
@@ -81,14 +82,20 @@ public sealed class PlacementOperations
             return null;
         var vm = id ?? default;
         var (topology, now, machines) = (await reader.TopologyAsync(ct), await ledger.ReadAsync(ct), await tracker.AllAsync(ct));
-        var asked = PlacementReader.RequestOf(vm, definition);
-        var outcome = PlacementReader.Wants(definition) ? await reader.PlanAsync(vm, definition, await host.GetFactsAsync(ct), ct) : null;
+        if (await reader.FindProfileAsync(definition.Profile, ct) is not { } profile)
+            return null;
+        var asked = PlacementReader.RequestOf(vm, definition, profile);
+        var outcome = PlacementReader.Wants(profile) ? await reader.PlanAsync(vm, definition, profile, await host.GetFactsAsync(ct), ct) : null;
         var named = now.Reservations.Select(r => r.Vm).ToHashSet();
-        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, id),
+        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, now, id),
             machines.Where(m => named.Contains(m.Id.ToString())).ToDictionary(m => m.Id.ToString(), m => m.Name));
     }
 
-    private static int SharedVcpus(IEnumerable<VmSummary> machines, VmId? but) => machines.Where(v => v.Profile == VmProfile.General && v.Status.Pid is not null && v.Id != but).Sum(v => v.CpuCount);
+    private static int SharedVcpus(IEnumerable<VmSummary> machines, Ledger now, VmId? but)
+    {
+        var held = now.Reservations.Select(r => VmId.Parse(r.Vm, null)).ToHashSet();
+        return machines.Where(v => v.Status.Pid is not null && v.Id != but && !held.Contains(v.Id)).Sum(v => v.CpuCount);
+    }
 
     private IReadOnlyList<LedgerFit> Fits(Standing standing, HostFacts facts)
     {

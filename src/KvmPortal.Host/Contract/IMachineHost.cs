@@ -11,6 +11,11 @@ namespace KvmPortal.Host.Contract;
 /// </remarks>
 public interface IMachineHost
 {
+    /// <summary>
+    /// The CPU models that machines can have with an accelerator (QMP `query-cpu-definitions`). Asked of QEMU once for each binary and accelerator. Throws Missing without QEMU.
+    /// </summary>
+    Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken);
+
     /// <summary>What this host is and can do now. Cheap after the first call: static parts are cached, see <see cref="HostFacts"/>.</summary>
     Task<HostFacts> GetFactsAsync(CancellationToken cancellationToken);
 
@@ -71,6 +76,9 @@ public interface IMachineHost
     /// Throws <see cref="HostError.NotRunning"/>.
     /// </summary>
     Task<PlacementReport> InspectPlacementAsync(Guid machineId, CancellationToken cancellationToken);
+
+    /// <summary>What the kernel and KVM have counted of a running machine: for a look on demand, not for a sampler. Answers within seconds. Throws <see cref="HostError.NotRunning"/>.</summary>
+    Task<MachineEvidence> MeasureAsync(Guid machineId, CancellationToken cancellationToken);
 
     /// <summary>Guests on this host that are none of ours. Reads every process; for a look now and then.</summary>
     Task<IReadOnlyList<Stranger>> FindStrangersAsync(CancellationToken cancellationToken);

@@ -17,6 +17,26 @@ internal static class SimulatedPlacement
         return changed;
     }
 
+    /// <summary>A fifth of each CPU is used; only a machine that floats waits for others and is preempted.</summary>
+    public static MachineEvidence Evidence(SimulatedMachine machine, DateTimeOffset now)
+    {
+        var microseconds = (long)machine.Uptime(now).TotalMilliseconds * 1000;
+        return new MachineEvidence(now, Vcpus(machine, now), microseconds / 1_000_000, 0)
+        {
+            Pressure = [new PressureEvidence("cpu", "/proc/pressure/cpu", false, machine.Placement is null ? microseconds / 500 : 0, null)],
+            Nodes = [new NodeEvidence(0, 0, 0)],
+            Kvm = machine.Spec.Accelerator == Accelerator.Tcg ? KvmCounterState.Emulated : KvmCounterState.There,
+            KvmCounters = machine.Spec.Accelerator == Accelerator.Tcg ? new Dictionary<string, long>()
+                : new Dictionary<string, long> { ["exits"] = microseconds / 1000, ["halt_exits"] = microseconds / 4000, ["halt_attempted_poll"] = microseconds / 4000, ["halt_successful_poll"] = microseconds / 5000 },
+        };
+    }
+
+    private static List<VcpuEvidence> Vcpus(SimulatedMachine machine, DateTimeOffset now)
+    {
+        var ran = (long)machine.Uptime(now).TotalMilliseconds * 1_000_000;
+        return [.. Enumerable.Range(0, machine.Spec.Cpu.Count).Select(_ => new VcpuEvidence(ran / 5, machine.Placement is null ? ran / 500 : 0, machine.Placement is null ? ran / 1_000_000_000 : 0))];
+    }
+
     public static PlacementReport Report(SimulatedMachine machine, CpuSet all, DateTimeOffset now)
     {
         var placement = machine.Placement;
@@ -33,12 +53,8 @@ internal static class SimulatedPlacement
             ? [new PlacedMemory(0, new Dictionary<long, long> { [machine.Spec.Memory.PageSizeKiB] = machine.Spec.Memory.SizeMiB })]
             : placement.Nodes.GroupBy(n => n.HostNode ?? 0).OrderBy(n => n.Key)
                 .Select(n => new PlacedMemory(n.Key, n.GroupBy(m => m.HugePageKiB ?? 4).ToDictionary(m => m.Key, m => m.Sum(x => (long)x.SizeMiB)))).ToList();
-        var ran = (long)machine.Uptime(now).TotalMilliseconds * 1_000_000;
         List<string> drifts = [.. threads.Where(t => !t.Right).Select(t => Pinning.Sentences.Moved(new Pinning.Place(machine.Pid, t.ThreadId, t.Name, t.Role, t.Index, t.Wanted), t.Actual))];
-        return new PlacementReport(now, placement, threads, memory, drifts)
-        {
-            Evidence = [.. Enumerable.Range(0, machine.Spec.Cpu.Count).Select(_ => new VcpuEvidence(ran / 5, placement is null ? ran / 500 : 0, placement is null ? ran / 1_000_000_000 : 0))],
-        };
+        return new PlacementReport(now, placement, threads, memory, drifts) { Evidence = Vcpus(machine, now) };
 
         PlacedThread Thread(int id, string name, ThreadRole role, int? index, CpuSet? wanted) => new(id, name, role, index, wanted ?? CpuSet.Empty, wanted ?? all);
     }

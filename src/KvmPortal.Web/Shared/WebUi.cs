@@ -43,6 +43,7 @@ public static class WebUi
         services.AddTransient<VmSet>();
         services.AddTransient<VmListModel>();
         services.AddTransient<VmModel>();
+        services.AddTransient<KvmPortal.Web.Scores.ScoreModel>();
         services.AddScoped<CreateModel>();
         services.AddTransient<JobListModel>();
         services.AddTransient<JobModel>();

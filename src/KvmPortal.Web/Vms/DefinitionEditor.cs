@@ -4,6 +4,8 @@ using System.Text.Json.Nodes;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
@@ -18,6 +20,11 @@ public sealed class DefinitionEditor(VmDefinition value)
     public VmDefinition Value { get; private set; } = value;
     public ProblemInfo? Problem { get; set; }
     public IReadOnlyList<ImageView> Images { get; set; } = [];
+    /// <summary>Names of the profiles that there are.</summary>
+    public IReadOnlyList<ProfileView> Profiles { get; set; } = [.. Engine.Plans.Placement.Profiles.BuiltIn.Select(p => new ProfileView(p.Name, true, null, "", p, 0, 0, []))];
+
+    /// <summary>The knobs of the profile that the definition names; those of an ordinary machine where there is none of that name.</summary>
+    public Profile Profile => Profiles.FirstOrDefault(p => p.Name == Value.Profile)?.Knobs ?? Engine.Plans.Placement.Profiles.General;
 
     public void Change(Func<VmDefinition, VmDefinition> change)
     {

@@ -17,10 +17,10 @@ public sealed class PlacementOperationsTests
         Assert.Equal(Profiles.BuiltIn.Select(p => p.Name), fits.Select(f => f.Profile));
         var largest = fits.Single(f => f.Profile == "low-latency");
         Assert.Equal((15, 16 * 1024L, false), (largest.Vcpus, largest.MemoryMiB, largest.Emulated));
-        Assert.IsType<PlacementPlan>((await PreviewAsync(portal, Machine(VmProfile.LowLatency, 15, 16 * 1024))).Outcome);
-        Assert.IsType<PlacementRefusal>((await PreviewAsync(portal, Machine(VmProfile.LowLatency, 16, 16 * 1024))).Outcome);
+        Assert.IsType<PlacementPlan>((await PreviewAsync(portal, Machine("low-latency", 15, 16 * 1024))).Outcome);
+        Assert.IsType<PlacementRefusal>((await PreviewAsync(portal, Machine("low-latency", 16, 16 * 1024))).Outcome);
 
-        var vm = await portal.CreateAsync(Machine(VmProfile.LowLatency, 15, 8 * 1024));
+        var vm = await portal.CreateAsync(Machine("low-latency", 15, 8 * 1024));
         Assert.Equal(JobState.Succeeded, (await portal.ActAsync(vm.Id, VmAction.Start)).State);
         var ledger = await portal.Get<PlacementOperations>().LedgerAsync(TestPortal.Ada, default);
         Assert.Equal([0, 15], ledger.Nodes.Select(n => n.FreeCores).Order());
@@ -39,7 +39,7 @@ public sealed class PlacementOperationsTests
     {
         await using var portal = await TestPortal.StartAsync();
         var operations = portal.Get<PlacementOperations>();
-        var vm = await portal.CreateAsync(Machine(VmProfile.Hpc, 4, 2048));
+        var vm = await portal.CreateAsync(Machine("hpc", 4, 2048));
         var before = await operations.GetAsync(TestPortal.Ada, vm.Id, default);
         Assert.Equal((null, null), (before.Plan, before.Report));
 
@@ -65,10 +65,10 @@ public sealed class PlacementOperationsTests
         await using var portal = await TestPortal.StartAsync();
         foreach (var wish in (VmDefinition[])
             [
-                Machine(VmProfile.LowLatency, 20, 4096),
-                Machine(VmProfile.LowLatency, 4, 100 * 1024),
-                Machine(VmProfile.AiMl, 60, 2048) with { Cpu = new CpuDefinition { Count = 60, Threads = new AutoOrInt(1) } },
-                Machine(VmProfile.Hpc, 6, 1000) with { Memory = new MemoryDefinition { SizeMiB = 1000, Pages = PagesChoice.Huge1G } },
+                Machine("low-latency", 20, 4096),
+                Machine("low-latency", 4, 100 * 1024),
+                Machine("ai-ml", 60, 2048) with { Cpu = new CpuDefinition { Count = 60, Threads = new AutoOrInt(1) } },
+                Machine("hpc", 6, 1000) with { Memory = new MemoryDefinition { SizeMiB = 1000, Pages = PagesChoice.Huge1G } },
             ])
         {
             var preview = await PreviewAsync(portal, wish);
@@ -79,12 +79,12 @@ public sealed class PlacementOperationsTests
                 Assert.True((await PreviewAsync(portal, offer)).Outcome is null or PlacementPlan, $"{refusal.CodeName}: {offer}");
         }
 
-        var plan = await PreviewAsync(portal, Machine(VmProfile.Hpc, 4, 2048));
+        var plan = await PreviewAsync(portal, Machine("hpc", 4, 2048));
         var alternatives = Assert.IsType<PlacementPlan>(plan.Outcome).Alternatives;
         Assert.NotEmpty(alternatives);
         foreach (var alternative in alternatives)
         {
-            var taken = await PreviewAsync(portal, PlacementOffer.Apply(Machine(VmProfile.Hpc, 4, 2048), plan.Asked, alternative.Request)!);
+            var taken = await PreviewAsync(portal, PlacementOffer.Apply(Machine("hpc", 4, 2048), plan.Asked, alternative.Request)!);
             Assert.Equal(alternative.Score, Assert.IsType<PlacementPlan>(taken.Outcome).Score);
         }
     }
@@ -93,19 +93,19 @@ public sealed class PlacementOperationsTests
     public async Task A_preview_tells_what_knobs_cost_and_does_not_plan_what_is_wrong_in_itself()
     {
         await using var portal = await TestPortal.StartAsync();
-        var wish = Machine(VmProfile.LowLatency, 4, 2048);
+        var wish = Machine("low-latency", 4, 2048);
         Assert.Empty((await PreviewAsync(portal, wish)).Costs);
         var paired = await PreviewAsync(portal, wish with { Placement = new PlacementDefinition { Knobs = new ProfileOverrides { Threads = SmtUse.Pair } } });
         Assert.Equal("cost-pair", Assert.Single(paired.Costs).Code);
         Assert.Null(await portal.Get<PlacementOperations>().PreviewAsync(TestPortal.Ada, null, wish with { Cpu = new CpuDefinition { Count = 0 } }, default));
-        var ordinary = await PreviewAsync(portal, wish with { Profile = VmProfile.General });
+        var ordinary = await PreviewAsync(portal, wish with { Profile = "general" });
         Assert.Null(ordinary.Outcome);
         Assert.Equal(64, ordinary.SharedCpus.Count);
     }
 
     private static async Task<PlacementPreview> PreviewAsync(TestPortal portal, VmDefinition definition) => (await portal.Get<PlacementOperations>().PreviewAsync(TestPortal.Ada, null, definition, default))!;
 
-    private static VmDefinition Machine(VmProfile profile, int cpus, int memory) => TestPortal.Machine("lat") with
+    private static VmDefinition Machine(string profile, int cpus, int memory) => TestPortal.Machine("lat") with
     {
         Profile = profile,
         Cpu = new CpuDefinition { Count = cpus },

@@ -22,7 +22,7 @@ public sealed class PlacementPageTests
         await page.InvokeAsync(() => page.FindAll("input[name=profile]")[1].Change(true));
         await PagePortal.UntilAsync(() => Text(page).Contains("Whole cores that nobody else gets.", StringComparison.Ordinal), "a machine of its own cores is planned");
         Assert.Contains("Not CPU", Text(page), StringComparison.Ordinal);
-        Assert.Equal(VmProfile.LowLatency, model.Editor.Value.Profile);
+        Assert.Equal("low-latency", model.Editor.Value.Profile);
 
         var asked = model.Editor.Value with { Cpu = new CpuDefinition { Count = 20 }, Memory = new MemoryDefinition { SizeMiB = 4096 } };
         await page.InvokeAsync(() => model.Editor.Change(_ => asked));
@@ -31,7 +31,7 @@ public sealed class PlacementPageTests
         Assert.NotEmpty(page.FindAll(".refusal details dd"));
         await page.InvokeAsync(() => Button(page, "Use the profile hpc.").Click());
         await PagePortal.UntilAsync(() => Text(page).Contains("It fits", StringComparison.Ordinal) && page.FindAll(".refusal").Count == 0, "what was offered fits");
-        Assert.Equal((VmProfile.Hpc, 20), (model.Editor.Value.Profile, model.Editor.Value.Cpu.Count));
+        Assert.Equal(("hpc", 20), (model.Editor.Value.Profile, model.Editor.Value.Cpu.Count));
 
         await page.InvokeAsync(() => Button(page, "Back to what I asked for").Click());
         await PagePortal.UntilAsync(() => page.FindAll(".refusal").Count == 1, "the first wish is back");
@@ -42,7 +42,7 @@ public sealed class PlacementPageTests
     public async Task A_knob_against_the_profile_says_what_it_costs_and_an_alternative_is_one_click()
     {
         await using var portal = await PagePortal.StartAsync();
-        var editor = new DefinitionEditor(new VmDefinition { Name = "a", Profile = VmProfile.LowLatency, Cpu = new CpuDefinition { Count = 4 } });
+        var editor = new DefinitionEditor(new VmDefinition { Name = "a", Profile = "low-latency", Cpu = new CpuDefinition { Count = 4 } });
         var form = portal.Browser.Render<FieldsPlacement>(p => p.Add(f => f.Editor, editor).AddCascadingValue(PagePortal.Ada));
         editor.Edited += () => form.InvokeAsync(() => form.Render());
         await PagePortal.UntilAsync(() => form.FindAll(".preview li button").Count > 0, "alternatives are offered");
@@ -61,7 +61,7 @@ public sealed class PlacementPageTests
     {
         await using var portal = await PagePortal.StartAsync();
         var vms = portal.Get<VmOperations>();
-        var made = await vms.CreateAsync(PagePortal.Ada, new VmDefinition { Name = "a-drift", Profile = VmProfile.Hpc, Cpu = new CpuDefinition { Count = 2 }, Memory = new MemoryDefinition { SizeMiB = 1024 } }, start: false, default);
+        var made = await vms.CreateAsync(PagePortal.Ada, new VmDefinition { Name = "a-drift", Profile = "hpc", Cpu = new CpuDefinition { Count = 2 }, Memory = new MemoryDefinition { SizeMiB = 1024 } }, start: false, default);
         var stopped = portal.Browser.Render<VmPlacement>(p => p.Add(v => v.Vm, made.Vm).AddCascadingValue(PagePortal.Ada));
         await PagePortal.UntilAsync(() => stopped.Markup.Contains("What a start would decide now", StringComparison.Ordinal) && stopped.Markup.Contains("Whole cores", StringComparison.Ordinal), "a stopped machine shows what would be");
 
