@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using KvmPortal.Host.Benchmarks;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 using KvmPortal.Host.Launch;
@@ -30,6 +31,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly DiskFiles disks;
     private readonly SettingSteps settings;
     private readonly PlacementWatch placements;
+    private readonly BenchmarkSteps benchmarks;
     private readonly SharedReading<HostInventory> inventory;
     private readonly Lazy<Task> found;
     private CpuFacts? cpu;
@@ -45,6 +47,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         var threads = new ThreadTree(paths);
         steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, new Pins(threads, new KernelAffinity())));
         placements = new PlacementWatch(machines, threads, time, loggers.CreateLogger<PlacementWatch>());
+        benchmarks = new BenchmarkSteps(Path.Combine(options.DataRoot, "host", "benchmark"), paths, BuildAsync, time);
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
         settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
@@ -77,6 +80,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             PrepareMachine e => PrepareAsync(e, cancellationToken),
             ApplyHostSetting e => settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             RestoreHostSetting e => settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken),
+            MeasureLoss e => MeasureLossAsync(e, cancellationToken),
             MachineStep e => steps.ApplyAsync(e, cancellationToken),
             _ => throw new InvalidOperationException($"No step {step.Kind}."),
         };
@@ -106,6 +110,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
                     if (report is StepLog)
                         yield return report;
                 break;
+            case MeasureLoss e:
+                benchmarks.Clean(e.MachineId);
+                break;
             case MachineStep e:
                 await steps.UndoAsync(e, cancellationToken);
                 break;
@@ -117,8 +124,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     /// <inheritdoc/>
     public async Task<IReadOnlyList<string>> ComposeAsync(MachineSpec spec, CancellationToken cancellationToken)
     {
-        var capabilities = await probe.ProbeAsync(cancellationToken) ?? throw new HostException(HostError.Missing, "QEMU is not installed on this host, or older than 7.2.") { Hint = "Install the package qemu-system-x86." };
-        return QemuCommandLine.Build(spec, Facts(capabilities), capabilities);
+        var build = await BuildAsync(spec, cancellationToken);
+        return QemuCommandLine.Build(spec, build.Facts, build.Capabilities);
     }
 
     /// <inheritdoc/>
@@ -227,6 +234,15 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         await machines.DisposeAsync();
     }
 
+    private async Task<BuildContext> BuildAsync(MachineSpec spec, CancellationToken ct)
+    {
+        var capabilities = await probe.ProbeAsync(ct) ?? throw new HostException(HostError.Missing, "QEMU is not installed on this host, or older than 7.2.") { Hint = "Install the package qemu-system-x86." };
+        return new BuildContext(spec, MachinePaths.For(folders, spec.Id), Facts(capabilities), capabilities, new ArgumentList());
+    }
+
+    private IAsyncEnumerable<StepReport> MeasureLossAsync(MeasureLoss step, CancellationToken ct) => machines.Find(step.MachineId) is null ? benchmarks.ApplyAsync(step, ct)
+        : throw new HostException(HostError.WrongState, "The machine runs: its CPUs cannot be measured.");
+
     private string JournalFolder => Path.Combine(options.DataRoot, "host", "settings");
 
     private async Task FindAsync()
@@ -234,7 +250,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         foreach (var folder in (string[])[folders.Run, folders.State, folders.Disks, folders.Images])
             Directory.CreateDirectory(folder, mine);
-        await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile);
+        await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile || benchmarks.IsOurs(argument));
+        benchmarks.Sweep();
         SettingJournals.Sweep(JournalFolder, facts.BootId);
         disks.Sweep();
         images.Sweep();
