@@ -46,7 +46,7 @@ public static class EngineRegistration
         services.AddJobs();
         services.AddVms();
         if (options.Simulated is not null)
-            services.AddHosted<SimulatedFleet>();
+            services.AddHostedService(sp => new SimulatedFleet(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmTracker>(), (sp.GetRequiredService<VmReader>(), sp.GetRequiredService<PlacementLedger>()), sp.GetRequiredService<IMachineHost>(), options));
         services.AddImages();
         services.AddMetrics();
         services.AddAccess();
@@ -109,7 +109,8 @@ public static class EngineRegistration
         services.AddSingleton<PlacementLedger>();
         services.AddSingleton<PlacementReader>();
         services.AddHosted<PlacementRelease>();
-        services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>()));
+        services.AddSingleton(sp => new ProfileOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>()));
         services.AddHosted<VmStatusWriter>();
         services.AddSingleton<VmOperationsContext>();
         services.AddSingleton(sp => new VmOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmReader>(), sp.GetRequiredService<VmTracker>(),

@@ -91,6 +91,7 @@ public sealed class PortalException : Exception
         "token" => Say.NoSuchToken(key),
         "user" => Say.NoSuchUser(key),
         "host" => Say.NoSuchHost(key),
+        "profile" => Say.NoSuchProfile(key),
         "preparation" => Say.NoSuchPreparation(key),
         _ => Say.NoSuchThing(noun, key),
     });

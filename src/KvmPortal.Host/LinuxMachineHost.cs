@@ -30,6 +30,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly ImageStore images;
     private readonly DiskFiles disks;
     private readonly SettingSteps settings;
+    private readonly SharedPool pool;
     private readonly PlacementWatch placements;
     private readonly BenchmarkSteps benchmarks;
     private readonly SharedReading<HostInventory> inventory;
@@ -45,8 +46,10 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         proof = new KvmProof(Path.Combine(options.DataRoot, "host"), TimeSpan.FromSeconds(options.KvmProofSeconds), time);
         machines = new RunningMachines(folders, new MachineLauncher(folders, paths, options, time), time, loggers.CreateLogger<RunningMachines>());
         var threads = new ThreadTree(paths);
-        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, new Pins(threads, new KernelAffinity())));
-        placements = new PlacementWatch(machines, threads, time, loggers.CreateLogger<PlacementWatch>());
+        var pins = new Pins(threads, new KernelAffinity());
+        pool = new SharedPool(machines, threads, pins, loggers.CreateLogger<SharedPool>());
+        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, pins, pool));
+        placements = new PlacementWatch(machines, pool, threads, time, loggers.CreateLogger<PlacementWatch>());
         benchmarks = new BenchmarkSteps(Path.Combine(options.DataRoot, "host", "benchmark"), paths, BuildAsync, time);
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
@@ -188,6 +191,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken) => probe.CpuModelsAsync(accelerator, cancellationToken);
+
+    /// <inheritdoc/>
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inventory.ReadAsync(cancellationToken);
 
     /// <inheritdoc/>
@@ -208,7 +214,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     {
         await found.Value.WaitAsync(cancellationToken);
         var machine = machines.Get(machineId);
-        return await Task.Run(() => machines.InspectPlacement(machine, new PlacementReader(paths, time)), cancellationToken);
+        return await Task.Run(() => machines.InspectPlacement(machine, pool.Now(), new PlacementReader(paths, time)), cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -280,6 +286,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             SecureBootAvailable = q.SecureBoot is not null,
             TpmAvailable = q.Tpm,
             MicrovmAvailable = q.Microvm,
+            QueueMapping = q.QueueMapping,
         },
     };
 

@@ -53,7 +53,7 @@ internal sealed record Findings
         {
             Jobs = [.. (await db.Jobs.OrderBy(j => j.Seq).ToListAsync()).Select(j => new FoundJob(j.TargetId, j.Seq, JobKinds.Of(j.Intent), j.State, j.StartedAt, j.EndedAt, j.Error?.Detail?.Text ?? j.Error?.Title.Text,
                 j.Error?.Hint?.Text, string.Join(", ", j.Plan.Steps.Select(s => $"{s.Kind}:{s.State}"))))],
-            Vms = [.. (await db.Vms.ToListAsync()).Select(v => new FoundVm(v.Id.Value, v.Name, v.State, shown.GetValueOrDefault(v.Id, VmState.Unknown), v.SuspendPath, v.RunningDefinition is not null, v.Profile != VmProfile.General))],
+            Vms = [.. (await db.Vms.ToListAsync()).Select(v => new FoundVm(v.Id.Value, v.Name, v.State, shown.GetValueOrDefault(v.Id, VmState.Unknown), v.SuspendPath, v.RunningDefinition is not null, v.Profile != "general"))],
             Disks = [.. (await db.Disks.ToListAsync()).Select(d => new FoundDisk(d.VmId.Value, d.Path, d.Ready))],
             Holders = [.. (await db.Reservations.ToListAsync()).Select(r => r.VmId.Value)],
             Images = [.. (await db.Images.ToListAsync()).Select(i => new FoundImage(i.Id.Value, i.Path, i.State))],

@@ -51,7 +51,7 @@ internal static class Scenarios
         Act("start, UEFI and TPM", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with { Firmware = new() { Type = FirmwareChoice.Uefi, Tpm = true } })),
         Act("start on cores of its own", VmAction.Start, VmState.Running, p => p.CreateAsync(Define() with
         {
-            Profile = VmProfile.Hpc,
+            Profile = "hpc",
             Placement = new() { Knobs = new() { Pages = PageKind.Small, LockMemory = false }, Allow = new(Emulation: true) },
         })),
         Act("start of a suspended machine", VmAction.Start, VmState.Running, async p =>

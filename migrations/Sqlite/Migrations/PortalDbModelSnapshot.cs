@@ -560,6 +560,40 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.ToTable("VmRollups", (string)null);
                 });
 
+            modelBuilder.Entity("KvmPortal.Engine.Placements.ProfileRow", b =>
+                {
+                    b.Property<string>("Name")
+                        .HasMaxLength(40)
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("BasedOn")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<long>("ChangedAt")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("ChangedBy")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Description")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Knobs")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<int>("Version")
+                        .IsConcurrencyToken()
+                        .HasColumnType("INTEGER");
+
+                    b.HasKey("Name");
+
+                    b.ToTable("Profiles", (string)null);
+                });
+
             modelBuilder.Entity("KvmPortal.Engine.Placements.ReservationRow", b =>
                 {
                     b.Property<Guid>("VmId")
@@ -567,6 +601,9 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
 
                     b.Property<string>("Held")
                         .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Plan")
                         .HasColumnType("TEXT");
 
                     b.Property<long>("Since")

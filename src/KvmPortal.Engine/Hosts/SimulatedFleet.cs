@@ -1,7 +1,9 @@
 using System.Globalization;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Plans;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
@@ -13,11 +15,12 @@ namespace KvmPortal.Engine.Hosts;
 /// Fills an empty portal with N machines for UI work and scale (`run --simulated N`), and gives the simulated host, which remembers nothing, the
 /// machines back that ran before a restart. Some machines are named so that the simulated host fails them on purpose.
 /// </summary>
-internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, VmReader reader, IMachineHost host, EngineOptions options) : BackgroundService
+internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, (VmReader Reader, PlacementLedger Ledger) placed, IMachineHost host, EngineOptions options) : BackgroundService
 {
     private static readonly string[] Roles = ["web", "db", "cache", "build", "mail", "queue", "gpu", "edge"];
     private static readonly string[] Stages = ["prod", "qa", "dev"];
-    private static readonly VmProfile[] Profiles = Enum.GetValues<VmProfile>();
+    // The host has room for a few machines with CPUs of their own.
+    private const int MostPlaced = 60;
 
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -62,7 +65,7 @@ internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, VmRea
         {
             Name = string.Create(CultureInfo.InvariantCulture, $"{role}-{i:00000}{trouble}"),
             Tags = [Stages[i % Stages.Length], role],
-            Profile = Profiles[i % 11 == 0 ? i % Profiles.Length : 0],
+            Profile = ProfileOf(i),
             Cpu = new CpuDefinition { Count = 1 << (i % 4) },
             Memory = new MemoryDefinition { SizeMiB = 512 << (i % 5) },
             Disks = [new DiskDefinition { Name = "disk0", SizeGiB = 10 + (i % 9 * 10) }],
@@ -74,9 +77,19 @@ internal sealed class SimulatedFleet(PortalStore store, VmTracker tracker, VmRea
         return vm;
     }
 
+    // Two machines of the bare-metal class even in a small fleet, so that there is something to see.
+    private static string ProfileOf(int i) => i switch { 2 => "hpc", 7 => "low-latency", _ => Profiles.BuiltIn[i % 11 == 0 && i < MostPlaced ? i % Profiles.BuiltIn.Count : 0].Name };
+
     private async Task LaunchAsync(VmId id, CancellationToken ct)
     {
-        var inputs = await reader.InputsAsync(id, ct);
+        var inputs = await placed.Reader.InputsAsync(id, ct);
+        if (inputs.Placement is PlacementRefusal || inputs.Placement is PlacementPlan plan && !await placed.Ledger.TryReserveAsync(plan, id, ct))
+        {
+            // The host is full, as hosts are.
+            await store.WriteAsync(db => db.Vms.Where(v => v.Id == id).ExecuteUpdateAsync(set => set.SetProperty(v => v.RunningDefinition, (VmDefinition?)null), ct), ct);
+            return;
+        }
+
         foreach (var step in StartPlanner.Plan(inputs).Steps)
         {
             if (step.OnHost is { } onHost)

@@ -19,7 +19,7 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
     /// <summary>As it is now, with what runs marked as running.</summary>
     public async Task<Ledger> ReadAsync(CancellationToken ct)
     {
-        var (generation, rows) = await store.ReadAsync(async db => (await GenerationAsync(db, ct), await db.Reservations.OrderBy(r => r.VmId).ToListAsync(ct)), ct);
+        var (generation, rows) = await store.ReadAsync(async db => (await GenerationAsync(db, ct), await db.Reservations.OrderBy(r => r.VmId).Select(r => new { r.VmId, r.Held }).ToListAsync(ct)), ct);
         var held = new List<Reservation>(rows.Count);
         foreach (var row in rows)
             held.Add(row.Held with { Running = await tracker.HasProcessAsync(row.VmId, ct) });
@@ -33,9 +33,9 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
             return false;
         var held = plan.ToReservation();
         if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is { } row)
-            (row.Held, row.Since) = (held, time.GetUtcNow());
+            (row.Held, row.Since, row.Plan) = (held, time.GetUtcNow(), plan);
         else
-            db.Reservations.Add(new ReservationRow { VmId = vm, Held = held, Since = time.GetUtcNow() });
+            db.Reservations.Add(new ReservationRow { VmId = vm, Held = held, Since = time.GetUtcNow(), Plan = plan });
         await MoveOnAsync(db, plan.LedgerGeneration + 1, ct);
         return true;
     }, ct);
@@ -57,6 +57,11 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
     }
 
     public Task<bool> HoldsAsync(VmId vm, CancellationToken ct) => store.ReadAsync(db => db.Reservations.AnyAsync(r => r.VmId == vm, ct), ct);
+
+    /// <summary>All lines with their plans, which planning itself does not need.</summary>
+    public Task<List<ReservationRow>> LinesAsync(CancellationToken ct) => store.ReadAsync(db => db.Reservations.AsNoTracking().OrderBy(r => r.VmId).ToListAsync(ct), ct);
+
+    public Task<ReservationRow?> LineAsync(VmId vm, CancellationToken ct) => store.ReadAsync(db => db.Reservations.AsNoTracking().FirstOrDefaultAsync(r => r.VmId == vm, ct), ct);
 
     public Task<List<VmId>> HoldersAsync(CancellationToken ct) => store.ReadAsync(db => db.Reservations.Select(r => r.VmId).ToListAsync(ct), ct);
 

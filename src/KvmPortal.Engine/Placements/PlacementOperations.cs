@@ -6,19 +6,20 @@ using KvmPortal.Host.Contract;
 
 namespace KvmPortal.Engine.Placements;
 
-/// <summary>One line of the ledger.</summary>
-/// <param name="Name">Of the machine; null for one that is no more.</param>
-public sealed record LedgerLine(VmId VmId, string? Name, Reservation Held);
+/// <summary>Where one machine was put, and where it is.</summary>
+/// <param name="Since">When its place was taken.</param>
+/// <param name="Plan">As it was decided; null for a machine that holds no place.</param>
+/// <param name="Report">Read back from the running machine now; null while it does not run.</param>
+public sealed record VmPlacementView(VmId VmId, string Profile, DateTimeOffset? Since, PlacementPlan? Plan, PlacementReport? Report);
 
-/// <summary>What is free on one NUMA node.</summary>
-/// <param name="FreeCores">Whole cores that nobody holds, the host's own left out.</param>
-/// <param name="Housekeeping">CPUs that stay the host's.</param>
-public sealed record LedgerNode(int Id, CpuSet Cpus, int Cores, int FreeCores, CpuSet Dedicated, CpuSet Housekeeping);
-
-/// <summary>Who holds what of the host, and what is free.</summary>
-/// <param name="SharedCpus">CPUs that ordinary machines run on.</param>
-/// <param name="SharedVcpus">vCPUs of ordinary machines that run now.</param>
-public sealed record LedgerView(long Generation, IReadOnlyList<LedgerLine> Lines, IReadOnlyList<LedgerNode> Nodes, CpuSet SharedCpus, int SharedVcpus);
+/// <summary>What the planner says of a definition that is being written.</summary>
+/// <param name="Asked">What the definition asks for.</param>
+/// <param name="Outcome">Null for ordinary machines, which float in the shared pool.</param>
+/// <param name="Costs">What its own knobs cost against the profile.</param>
+/// <param name="SharedCpus">CPUs of the shared pool.</param>
+/// <param name="SharedVcpus">vCPUs of other ordinary machines that run now.</param>
+/// <param name="Names">Of machines by the ids that sentences name them by.</param>
+public sealed record PlacementPreview(PlacementRequest Asked, PlacementOutcome? Outcome, IReadOnlyList<Sentence> Costs, CpuSet SharedCpus, int SharedVcpus, IReadOnlyDictionary<string, string> Names);
 
 /// <summary>The verbs on places that both doors call.</summary>
 public sealed class PlacementOperations
@@ -26,23 +27,81 @@ public sealed class PlacementOperations
     private readonly PlacementLedger ledger;
     private readonly PlacementReader reader;
     private readonly VmTracker tracker;
+    private readonly IMachineHost host;
+    private volatile Known? known;
 
-    internal PlacementOperations(PlacementLedger ledger, PlacementReader reader, VmTracker tracker) => (this.ledger, this.reader, this.tracker) = (ledger, reader, tracker);
+    internal PlacementOperations(PlacementLedger ledger, PlacementReader reader, VmTracker tracker, IMachineHost host) => (this.ledger, this.reader, this.tracker, this.host) = (ledger, reader, tracker, host);
+
+    /// <summary>What would fit changes only with these.</summary>
+    private sealed record Known(HostTopology Topology, long Generation, KvmVerdict Kvm, IReadOnlyList<LedgerFit> Fits);
 
     public async Task<LedgerView> LedgerAsync(Caller caller, CancellationToken ct)
     {
-        var topology = await reader.TopologyAsync(ct);
-        var now = await ledger.ReadAsync(ct);
+        var facts = await host.GetFactsAsync(ct);
+        var (standing, now) = await reader.StandingAsync(facts, ct);
+        var plans = (await ledger.LinesAsync(ct)).ToDictionary(r => r.VmId);
         var machines = await tracker.AllAsync(ct);
         var names = machines.ToDictionary(v => v.Id, v => v.Name);
-        var dedicated = CpuSet.Union(now.Reservations.Select(r => r.Cpus));
-        var nodes = topology.CpuNodes.Select(node =>
+        var lines = now.Reservations.Select(held => (Id: VmId.Parse(held.Vm, null), held)).Select(l => plans.GetValueOrDefault(l.Id) is { } row
+            ? new LedgerLine(l.Id, names.GetValueOrDefault(l.Id), l.held) { Since = row.Since, Threads = LedgerReading.Threads(row.Plan), Idle = row.Plan?.Idle ?? default }
+            : new LedgerLine(l.Id, names.GetValueOrDefault(l.Id), l.held));
+        return new LedgerView(now.Generation, [.. lines], LedgerReading.Nodes(standing, now), standing.Topology.Online - standing.Dedicated, SharedVcpus(machines, now, null))
         {
-            var cores = topology.Cores.Where(c => c.Cpus.IsSubsetOf(node.Cpus)).ToList();
-            var host = cores.FirstOrDefault(c => c.Cpus.Contains(node.Cpus.First))?.Cpus ?? default;
-            return new LedgerNode(node.Id, node.Cpus, cores.Count, cores.Count(c => !c.Cpus.Overlaps(dedicated | host)), dedicated & node.Cpus, host);
-        }).ToList();
-        return new LedgerView(now.Generation, [.. now.Reservations.Select(r => new LedgerLine(VmId.Parse(r.Vm, null), names.GetValueOrDefault(VmId.Parse(r.Vm, null)), r))], nodes, topology.Online - dedicated,
-            machines.Where(v => v.Profile == VmProfile.General && v.Status.Pid is not null).Sum(v => v.CpuCount));
+            Housekeeping = standing.Housekeeping,
+            Fits = Fits(standing, facts),
+        };
+    }
+
+    /// <summary>The machine's place as recorded and, while it runs, as measured now. Throws NotFound.</summary>
+    public async Task<VmPlacementView> GetAsync(Caller caller, VmId id, CancellationToken ct)
+    {
+        var vm = await tracker.FindAsync(id, ct) ?? throw PortalException.NotFound("virtual machine", id.ToString());
+        var line = await ledger.LineAsync(id, ct);
+        PlacementReport? report = null;
+        if (vm.Status.Pid is not null)
+        {
+            try
+            {
+                report = await host.InspectPlacementAsync(id.Value, ct);
+            }
+            catch (HostException e) when (e.Error is HostError.NotFound or HostError.NotRunning or HostError.WrongState)
+            {
+                // It ended between the two looks.
+            }
+        }
+
+        return new VmPlacementView(id, vm.Profile, line?.Since, line?.Plan, report);
+    }
+
+    /// <summary>Plans a definition that is being written, without keeping anything; null where its own figures are wrong.</summary>
+    /// <param name="id">Of the machine that is changed; null for a new one.</param>
+    public async Task<PlacementPreview?> PreviewAsync(Caller caller, VmId? id, VmDefinition definition, CancellationToken ct)
+    {
+        if (PlacementOffer.Problems(definition).Count > 0)
+            return null;
+        var vm = id ?? default;
+        var (topology, now, machines) = (await reader.TopologyAsync(ct), await ledger.ReadAsync(ct), await tracker.AllAsync(ct));
+        if (await reader.FindProfileAsync(definition.Profile, ct) is not { } profile)
+            return null;
+        var asked = PlacementReader.RequestOf(vm, definition, profile);
+        var outcome = PlacementReader.Wants(profile) ? await reader.PlanAsync(vm, definition, profile, await host.GetFactsAsync(ct), ct) : null;
+        var named = now.Reservations.Select(r => r.Vm).ToHashSet();
+        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, now, id),
+            machines.Where(m => named.Contains(m.Id.ToString())).ToDictionary(m => m.Id.ToString(), m => m.Name));
+    }
+
+    private static int SharedVcpus(IEnumerable<VmSummary> machines, Ledger now, VmId? but)
+    {
+        var held = now.Reservations.Select(r => VmId.Parse(r.Vm, null)).ToHashSet();
+        return machines.Where(v => v.Status.Pid is not null && v.Id != but && !held.Contains(v.Id)).Sum(v => v.CpuCount);
+    }
+
+    private IReadOnlyList<LedgerFit> Fits(Standing standing, HostFacts facts)
+    {
+        if (known is { } last && ReferenceEquals(last.Topology, standing.Topology) && last.Generation == standing.Generation && last.Kvm == facts.Kvm.Verdict)
+            return last.Fits;
+        var fits = LedgerReading.Fits(standing);
+        known = new Known(standing.Topology, standing.Generation, facts.Kvm.Verdict, fits);
+        return fits;
     }
 }

@@ -2,11 +2,12 @@ using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
+using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Engine.Placements;
 
 /// <summary>Reads what the placement planner needs, and asks it.</summary>
-internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger, TimeProvider time)
+internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger, PortalStore store, TimeProvider time)
 {
     /// <summary>So long an inventory is planned with before it is read anew; the planner itself would take an older one.</summary>
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
@@ -16,18 +17,40 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     private sealed record Known(HostTopology Topology, long ReadAt);
 
     /// <summary>Whether a machine of this definition gets a place of its own: ordinary machines float in the shared pool.</summary>
-    public static bool Wants(VmDefinition definition) => definition.Profile != VmProfile.General;
+    public static bool Wants(Profile profile) => profile.Pool == CpuPool.Dedicated;
+
+    /// <summary>What a definition's profile means. Throws Invalid when there is none of that name.</summary>
+    public async Task<Profile> ProfileAsync(string name, CancellationToken ct) =>
+        await FindProfileAsync(name, ct) ?? throw PortalException.Invalid([UnknownProfile(name)]);
+
+    /// <summary>Null when there is none of that name.</summary>
+    public async Task<Profile?> FindProfileAsync(string name, CancellationToken ct) =>
+        Profiles.Find(name) ?? await store.ReadAsync(db => db.Profiles.Where(p => p.Name == name).Select(p => p.Knobs).FirstOrDefaultAsync(ct), ct);
+
+    public static Problem UnknownProfile(string name) =>
+        new Problem("/profile", "unknown-profile", Say.NoSuchProfile(name.Length > 64 ? name[..64] : name)).WithFit(Profiles.General.Name);
 
     /// <summary>A plan names only what a start does: what else would help on the host is the operator's, and is said.</summary>
-    public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, HostFacts facts, CancellationToken ct) =>
-        await AskAsync(id, definition, facts, ct) is var outcome && outcome is PlacementPlan { HostActions.Count: > 0 } plan ? plan with { HostActions = [], Interrupts = [], Warnings = [.. plan.Warnings, Say.ChoresLeft] } : outcome;
+    public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
+        await AskAsync(id, definition, profile, facts, ct) is var outcome && outcome is PlacementPlan { HostActions.Count: > 0 } plan ? plan with { HostActions = [], Interrupts = [], Warnings = [.. plan.Warnings, Say.ChoresLeft] } : outcome;
 
-    private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, HostFacts facts, CancellationToken ct) =>
-        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), new PlacementPolicy(), RequestOf(id, definition), new HostCondition
-        {
-            Kvm = definition.Accelerator == AcceleratorChoice.Tcg ? KvmVerdict.Absent : facts.Kvm.Verdict,
-            KvmEvidence = facts.Kvm.Evidence,
-        });
+    private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
+        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+
+    /// <summary>How the host stands for a machine that holds nothing yet.</summary>
+    public async Task<(Standing Standing, Ledger Ledger)> StandingAsync(HostFacts facts, CancellationToken ct)
+    {
+        var (topology, now) = (await TopologyAsync(ct), await ledger.ReadAsync(ct));
+        return (new Standing(topology, now, Policy, ConditionOf(facts, AcceleratorChoice.Auto), ""), now);
+    }
+
+    private static PlacementPolicy Policy { get; } = new();
+
+    private static HostCondition ConditionOf(HostFacts facts, AcceleratorChoice accelerator) => new()
+    {
+        Kvm = accelerator == AcceleratorChoice.Tcg ? KvmVerdict.Absent : facts.Kvm.Verdict,
+        KvmEvidence = facts.Kvm.Evidence,
+    };
 
     public async Task<HostTopology> TopologyAsync(CancellationToken ct)
     {
@@ -39,7 +62,7 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     }
 
     /// <summary>A definition's own words about threads and pages go before the profile's.</summary>
-    public static PlacementRequest RequestOf(VmId id, VmDefinition definition)
+    public static PlacementRequest RequestOf(VmId id, VmDefinition definition, Profile profile)
     {
         var knobs = definition.Placement.Knobs;
         return new PlacementRequest
@@ -47,7 +70,7 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
             Vm = id.ToString(),
             Vcpus = definition.Cpu.Count,
             MemoryMiB = definition.Memory.SizeMiB,
-            Profile = Profiles.Of(definition.Profile),
+            Profile = profile,
             Knobs = knobs with
             {
                 Threads = knobs.Threads ?? definition.Cpu.Threads.Value switch { null => null, 1 => SmtUse.Isolate, _ => SmtUse.Pair },

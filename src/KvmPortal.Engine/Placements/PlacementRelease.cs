@@ -23,7 +23,7 @@ internal sealed class PlacementRelease(PlacementLedger ledger, HostLink link, Li
             {
                 switch (change)
                 {
-                    case VmChanged { Vm: { Status.Pid: null } vm } when vm.Profile != Vms.VmProfile.General:
+                    case VmChanged { Vm: { Status.Pid: null } vm } when vm.Profile != Plans.Placement.Profiles.General.Name:
                         await ReleaseAsync(vm.Id, stoppingToken);
                         break;
                     case VmRemoved removed:

@@ -11,6 +11,8 @@ internal sealed class ReservationRow
     public VmId VmId { get; set; }
     public required Reservation Held { get; set; }
     public DateTimeOffset Since { get; set; }
+    /// <summary>What was decided, with its reasons; null where a former version recorded no more than what is held.</summary>
+    public PlacementPlan? Plan { get; set; }
 }
 
 internal sealed class ReservationConfiguration : IEntityTypeConfiguration<ReservationRow>
@@ -20,5 +22,6 @@ internal sealed class ReservationConfiguration : IEntityTypeConfiguration<Reserv
         builder.ToTable("Reservations");
         builder.HasKey(r => r.VmId);
         builder.Property(r => r.Held).HasConversion(JsonColumn.Converter<Reservation>());
+        builder.Property(r => r.Plan).HasConversion(JsonColumn.Converter<PlacementPlan>()!);
     }
 }

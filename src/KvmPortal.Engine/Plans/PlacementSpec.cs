@@ -19,6 +19,8 @@ internal static class PlacementSpec
             Emulator = plan.Emulator,
             IoThreads = threads.ToDictionary(t => t.Name, t => t.Cpus),
             Vhost = plan.Vhost,
+            Dedicated = plan.Dedicated,
+            CoreScheduling = definition.Placement.CoreScheduling,
             // Machine types without dies take them as sockets.
             Sockets = plan.Topology.Sockets * plan.Topology.Dies,
             CoresPerSocket = plan.Topology.Cores,

@@ -70,7 +70,7 @@ public sealed class ScoreOperations
 
     /// <summary>Whether an ordinary machine could have a place of its own at all.</summary>
     private async Task<Sentence?> RefusalAsync(VmId id, VmInputs inputs, CancellationToken ct) =>
-        (await placements.PlanAsync(id, inputs.Definition with { Profile = VmProfile.Hpc }, inputs.Facts, ct) as PlacementRefusal)?.Message;
+        (await placements.PlanAsync(id, inputs.Definition with { Profile = Profiles.Hpc.Name }, Profiles.Hpc, inputs.Facts, ct) as PlacementRefusal)?.Message;
 
     private async Task<PlacementReport?> InspectAsync(VmId id, CancellationToken ct)
     {

@@ -11,6 +11,9 @@ namespace KvmPortal.Engine.Vms;
 /// </summary>
 internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDictionary<string, Image> images)
 {
+    /// <summary>As many as q35 takes without an interrupt remapper.</summary>
+    public const int MostVcpus = 288;
+
     private readonly List<Problem> problems = [];
 
     /// <summary>Every problem of <paramref name="vm"/>; empty when it is valid.</summary>
@@ -93,10 +96,10 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
 
     private void Cpu()
     {
-        Range("/cpu/count", vm.Cpu.Count, 1, 288, Say.UnitVcpus);
+        Range("/cpu/count", vm.Cpu.Count, 1, MostVcpus, Say.UnitVcpus);
         if (vm.Cpu.Max is { } max)
         {
-            Range("/cpu/max", max, 1, 288, Say.UnitVcpus);
+            Range("/cpu/max", max, 1, MostVcpus, Say.UnitVcpus);
             if (max < vm.Cpu.Count)
                 Add("/cpu/max", "out-of-range", Say.MaxBelowCount(vm.Cpu.Count), vm.Cpu.Count);
         }

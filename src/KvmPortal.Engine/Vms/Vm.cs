@@ -17,7 +17,7 @@ internal sealed class Vm
     /// <summary>Copies of definition members, so that lists need not read definitions.</summary>
     public int CpuCount { get; set; }
     public int MemoryMiB { get; set; }
-    public VmProfile Profile { get; set; }
+    public string Profile { get; set; } = "general";
     public DateTimeOffset CreatedAt { get; set; }
     public DateTimeOffset ChangedAt { get; set; }
     public required string CreatedBy { get; set; }

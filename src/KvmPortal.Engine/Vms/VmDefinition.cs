@@ -13,7 +13,8 @@ public record VmDefinition
     public required string Name { get; init; }
     public string Description { get; init; } = "";
     public IReadOnlyList<string> Tags { get; init; } = [];
-    public VmProfile Profile { get; init; } = VmProfile.General;
+    /// <summary>`general`, `low-latency`, `hpc`, `ai-ml`, or the name of an operator's own.</summary>
+    public string Profile { get; init; } = "general";
     public AcceleratorChoice Accelerator { get; init; } = AcceleratorChoice.Auto;
     public MachineChoice Machine { get; init; } = MachineChoice.Q35;
     public FirmwareDefinition Firmware { get; init; } = new();
@@ -44,11 +45,11 @@ public sealed record PlacementDefinition
     /// <summary>I/O threads, 0 to 32; null: by profile.</summary>
     public int? IoThreads { get; init; }
     public Plans.Placement.PlacementLeeway Allow { get; init; } = new();
+    /// <summary>While a thread of this machine runs on a core, nothing of anybody else runs on the core's other threads (core scheduling): no leaks between tenants, at the price of idle threads.</summary>
+    public bool CoreScheduling { get; init; }
     /// <summary>A thread that somebody moves is put back; it is told in any case.</summary>
     public bool Repair { get; init; } = true;
 }
-
-public enum VmProfile { General, LowLatency, Hpc, AiMl }
 
 /// <summary>`auto` takes KVM only where a guest was proven to run on it.</summary>
 public enum AcceleratorChoice { Auto, Kvm, Tcg }

@@ -13,7 +13,7 @@ internal static class VmListing
         ["name"] = new(v => [v.Name]),
         ["state"] = new(v => [PortalJson.Text(v.Status.State)]),
         ["tag"] = new(v => v.Tags),
-        ["profile"] = new(v => [PortalJson.Text(v.Profile)]),
+        ["profile"] = new(v => [v.Profile]),
         ["accelerator"] = new(v => v.Status.Accelerator is { } a ? [PortalJson.Text(a)] : []),
         ["cpu"] = new(v => [v.CpuCount.ToString(CultureInfo.InvariantCulture)], v => v.CpuCount),
         ["memory"] = new(v => [v.MemoryMiB.ToString(CultureInfo.InvariantCulture)], v => v.MemoryMiB),

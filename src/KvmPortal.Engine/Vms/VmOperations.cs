@@ -212,8 +212,7 @@ public sealed class VmOperations
 
     private async Task<VmInputs> NewInputsAsync(Caller caller, VmDefinition definition, CancellationToken ct)
     {
-        var images = await reader.ImagesAsync(DefinitionValidator.ImageReferences(definition), ct);
-        Require(DefinitionValidator.Validate(definition, images));
+        var images = await reader.ValidAsync(definition, ct);
         var facts = await context.Host.GetFactsAsync(ct);
         var vm = VmRows.New(VmId.New(context.Time), definition, caller.Name, context.Time.GetUtcNow(), facts.Folders, images, context.Time);
         return await reader.InputsAsync(vm, ct);
@@ -225,8 +224,7 @@ public sealed class VmOperations
     {
         var inputs = await reader.InputsAsync(id, ct);
         RequireVersion(inputs.Vm, expectedVersion);
-        var images = await reader.ImagesAsync(DefinitionValidator.ImageReferences(definition), ct);
-        Require(DefinitionValidator.Validate(definition, images));
+        var images = await reader.ValidAsync(definition, ct);
         var (vm, before, version) = (inputs.Vm, inputs.Vm.Definition, inputs.Vm.Version);
         var added = VmRows.Apply(vm, definition, context.Time.GetUtcNow(), inputs.Facts.Folders, images, context.Time);
         inputs = await reader.InputsAsync(vm, ct);

@@ -24,6 +24,7 @@ internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHos
         var diskImages = vm.Disks.Select(d => d.ImageId).OfType<ImageId>().Distinct().ToList();
         var byId = diskImages.Count == 0 ? [] : await store.ReadAsync(db => db.Images.Where(i => diskImages.Contains(i.Id)).ToDictionaryAsync(i => i.Id, ct), ct);
         var facts = await host.GetFactsAsync(ct);
+        var profile = await placements.ProfileAsync(vm.Definition.Profile, ct);
         return new VmInputs
         {
             Vm = vm,
@@ -32,8 +33,19 @@ internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHos
             Images = await ImagesAsync(DefinitionValidator.ImageReferences(vm.Definition), ct),
             DiskImages = byId,
             Facts = facts,
-            Placement = PlacementReader.Wants(vm.Definition) ? await placements.PlanAsync(vm.Id, vm.Definition, facts, ct) : null,
+            Profile = profile,
+            Placement = PlacementReader.Wants(profile) ? await placements.PlanAsync(vm.Id, vm.Definition, profile, facts, ct) : null,
         };
+    }
+
+    /// <summary>The rules that need nothing but the definition and what it names. Throws Invalid with every problem.</summary>
+    public async Task<IReadOnlyDictionary<string, Image>> ValidAsync(VmDefinition definition, CancellationToken ct)
+    {
+        var images = await ImagesAsync(DefinitionValidator.ImageReferences(definition), ct);
+        var problems = DefinitionValidator.Validate(definition, images).ToList();
+        if (await placements.FindProfileAsync(definition.Profile, ct) is null)
+            problems.Add(PlacementReader.UnknownProfile(definition.Profile));
+        return problems.Count == 0 ? images : throw PortalException.Invalid(problems);
     }
 
     /// <summary>Images by the references (id or name) that a definition uses; unknown ones are missing.</summary>

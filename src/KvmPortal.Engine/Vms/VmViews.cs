@@ -32,7 +32,7 @@ public sealed record VmSummary
     public required VmId Id { get; init; }
     public required string Name { get; init; }
     public required IReadOnlyList<string> Tags { get; init; }
-    public required VmProfile Profile { get; init; }
+    public required string Profile { get; init; }
     public required int CpuCount { get; init; }
     public required int MemoryMiB { get; init; }
     public required VmStatus Status { get; init; }

@@ -11,6 +11,8 @@ public sealed record MachinePlacement
     public IReadOnlyDictionary<string, CpuSet> IoThreads { get; init; } = new Dictionary<string, CpuSet>();
     /// <summary>Kernel threads of vhost.</summary>
     public CpuSet Vhost { get; init; }
+    /// <summary>CPUs that nobody else gets, the idle threads beside used ones included; empty for a machine that shares all of its own.</summary>
+    public CpuSet Dedicated { get; init; }
     /// <summary>Of the guest; the product is the number of vCPUs.</summary>
     public required int Sockets { get; init; }
     public required int CoresPerSocket { get; init; }
@@ -56,6 +58,9 @@ public sealed record PlacementReport(DateTimeOffset At, MachinePlacement? Placem
 {
     /// <summary>Per vCPU in order: nanoseconds that it waited for a CPU although it could run (schedstat), and times that another took its CPU (nonvoluntary_ctxt_switches).</summary>
     public IReadOnlyList<VcpuEvidence> Evidence { get; init; } = [];
+
+    /// <summary>Where a machine without a placement is kept, because other CPUs belong to others alone; empty while none do.</summary>
+    public CpuSet SharedPool { get; init; }
 }
 
 public sealed record VcpuEvidence(long RunNanoseconds, long WaitNanoseconds, long Preemptions);

@@ -67,6 +67,8 @@ internal sealed class MachineLauncher(HostFolders folders, HostPaths host, HostO
             processes.Tpm is { } tpm ? reader.Companion("swtpm", tpm.Pid, plan.Uid) : new Measure(Measures.Companions, MeasureState.Skipped, "The machine has no companion process."),
             .. groups.Read(spec, processes.Qemu.Pid, ioDevice.Value, UsesSystemd ? groups.GroupOf(processes.Qemu.Pid) : null),
         ];
+        if (spec is { CoreScheduling: true, Placement: null })
+            measures.Add(cores.Isolate(processes.Qemu.Pid));
         var report = new ConfinementReport(time.GetUtcNow(), UsesSystemd ? "systemd" : "own", measures);
         Require(measures);
         return report;

@@ -150,6 +150,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         // State that has run on must never be loaded again: the disks have moved on.
         if (machine.Run.Spec.RestoreFrom is { } state)
             File.Delete(state);
+        pinning.SettleShared(machine);
         await machine.Qmp.ContAsync(ct);
         await machine.RefreshAsync(null, ct);
         return true;

@@ -30,7 +30,14 @@ internal sealed partial class MachineSupervisor
     public void Keep(MachinePlacement? placement, IReadOnlyList<Measure>? isolation = null)
     {
         var measures = Run.Confinement?.Measures.Where(m => m.Name is not (Measures.Exclusivity or Measures.CoreScheduling)).Concat(isolation ?? []).ToList() ?? [];
-        var run = Run with { Placement = placement, Confinement = Run.Confinement is { } report ? report with { Measures = measures } : null };
+        Keep(Run with { Placement = placement, Confinement = Run.Confinement is { } report ? report with { Measures = measures } : null });
+    }
+
+    /// <summary>Remembers which CPUs are left to a machine without a placement; null: all of them. Throws NoRoom.</summary>
+    public void KeepPool(CpuSet? pool) => Keep(Run with { Pool = pool });
+
+    private void Keep(RunRecord run)
+    {
         try
         {
             run.Write(paths.RecordFile);

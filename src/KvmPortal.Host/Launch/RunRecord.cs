@@ -17,6 +17,8 @@ internal sealed record RunRecord(int Pid, long StartTicks, string BootId, DateTi
     public long TpmStartTicks { get; init; }
     /// <summary>Where its threads were put, and are to stay; null: anywhere.</summary>
     public MachinePlacement? Placement { get; init; }
+    /// <summary>CPUs that a machine without a placement was kept to, because others belong to others alone; null: it was not.</summary>
+    public CpuSet? Pool { get; init; }
 
     private static readonly JsonSerializerOptions Json = new() { Converters = { new JsonStringEnumConverter() }, RespectNullableAnnotations = true };
 

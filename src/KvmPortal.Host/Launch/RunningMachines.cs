@@ -210,9 +210,11 @@ internal sealed class RunningMachines(HostFolders folders, MachineLauncher launc
     }
 
     /// <summary>A machine's placement as the kernel says, and whether nobody else may run on its CPUs where that was so.</summary>
-    public PlacementReport InspectPlacement(MachineSupervisor machine, PlacementReader reader)
+    public PlacementReport InspectPlacement(MachineSupervisor machine, MachinePlacement? shared, PlacementReader reader)
     {
-        var report = reader.Read(machine.Threads, machine.Run.Placement, machine.Run.Spec.Memory);
+        var report = reader.Read(machine.Threads, machine.Run.Placement ?? shared, machine.Run.Spec.Memory);
+        if (machine.Run.Placement is null && shared is not null)
+            report = report with { Placement = null, SharedPool = shared.Emulator };
         return PartitionProblem(machine) is { } problem ? report with { Drifts = [.. report.Drifts, problem] } : report;
     }
 

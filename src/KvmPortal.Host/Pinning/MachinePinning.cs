@@ -4,9 +4,19 @@ using KvmPortal.Host.Launch;
 namespace KvmPortal.Host.Pinning;
 
 /// <summary>Pins running machines, and releases them.</summary>
-internal sealed class MachinePinning(RunningMachines machines, Pins pins)
+internal sealed class MachinePinning(RunningMachines machines, Pins pins, SharedPool pool)
 {
+    /// <summary>A machine without a placement stays off the CPUs of others from its first instruction on.</summary>
+    public void SettleShared(MachineSupervisor machine) => pool.Settle(machine, pool.Now());
+
     public async Task<StepDone> ApplyAsync(Guid id, MachinePlacement placement, CancellationToken ct)
+    {
+        var done = await PinAsync(id, placement, ct);
+        pool.Settle();
+        return done;
+    }
+
+    private async Task<StepDone> PinAsync(Guid id, MachinePlacement placement, CancellationToken ct)
     {
         var machine = machines.Get(id);
         await machine.RefreshThreadsAsync(ct);
@@ -54,5 +64,7 @@ internal sealed class MachinePinning(RunningMachines machines, Pins pins)
             machines.Launcher.Release(id, machine.Pid);
             pins.Release(machine.Threads);
         }
+
+        pool.Settle();
     }
 }

@@ -38,7 +38,7 @@ internal sealed class PlacementReader(HostPaths paths, TimeProvider time)
     private static IEnumerable<string> MemoryDrifts(MachinePlacement placement, IReadOnlyList<PlacedMemory> lies)
     {
         // Only where all of the memory is bound can a page be in the wrong place.
-        if (lies.Count > 0 && placement.Nodes.All(n => n is { Policy: MemoryPolicy.Bind, HostNode: not null }))
+        if (lies.Count > 0 && placement.Nodes.Count > 0 && placement.Nodes.All(n => n is { Policy: MemoryPolicy.Bind, HostNode: not null }))
         {
             var bound = placement.Nodes.Select(n => n.HostNode!.Value).ToHashSet();
             foreach (var node in lies.Where(l => !bound.Contains(l.Node) && l.Pages.Values.Sum() > 0))

@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging;
 
 namespace KvmPortal.Host.Pinning;
 
-/// <summary>One watch for all placed machines of the host: what somebody moves is found within two seconds, told, and put back where the placement says so.</summary>
-internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, TimeProvider time, ILogger logger) : IAsyncDisposable
+/// <summary>One watch for all placed machines of the host, and for the others while they are to stay off somebody's CPUs: what somebody moves is found within two seconds, told, and put back where the placement says so.</summary>
+internal sealed class PlacementWatch(RunningMachines machines, SharedPool pool, ThreadTree tree, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
     private readonly KernelAffinity affinity = new();
@@ -52,7 +52,11 @@ internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, 
 
     private void Look()
     {
-        var placed = machines.All.Where(m => m.Run.Placement is not null && m.VcpuThreads.Count > 0).ToList();
+        // Machines without a placement have one, too, while others have CPUs of their own.
+        var shared = pool.Now();
+        foreach (var machine in machines.All)
+            pool.Settle(machine, shared);
+        var placed = machines.All.Where(m => (shared ?? m.Run.Placement) is not null && m.VcpuThreads.Count > 0).ToList();
         foreach (var id in watched.Keys.Except(placed.Select(m => m.Id)).ToList())
             watched.Remove(id);
         if (placed.Count == 0)
@@ -62,7 +66,7 @@ internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, 
         {
             try
             {
-                Look(machine, online);
+                Look(machine, shared, online);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or HostException)
             {
@@ -71,12 +75,12 @@ internal sealed class PlacementWatch(RunningMachines machines, ThreadTree tree, 
         }
     }
 
-    private void Look(MachineSupervisor machine, CpuSet online)
+    private void Look(MachineSupervisor machine, MachinePlacement? shared, CpuSet online)
     {
         List<PlacementFinding> found;
         lock (machine.Moving)
         {
-            if (machine.Run.Placement is not { } placement || machine.Gone.IsCompleted)
+            if ((machine.Run.Placement ?? shared) is not { } placement || machine.Gone.IsCompleted)
                 return;
             if (!watched.TryGetValue(machine.Id, out var known) || known.Machine != machine || !ReferenceEquals(known.Watched.Placement, placement))
                 watched[machine.Id] = known = new Entry(machine, new WatchedMachine(tree, affinity, time, (machine.Threads, () => machine.IsAlive), placement));

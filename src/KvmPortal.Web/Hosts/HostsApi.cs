@@ -4,7 +4,6 @@ using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Hosts.Inventories;
 using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Jobs;
-using KvmPortal.Engine.Placements;
 using KvmPortal.Web.Access;
 using KvmPortal.Web.Hosting;
 using KvmPortal.Web.Jobs;
@@ -18,7 +17,6 @@ internal static class HostsApi
     {
         api.MapGet("/hosts", ListAsync).WithName("listHosts");
         api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
-        api.MapGet("/hosts/{id}/ledger", LedgerAsync).WithName("getHostLedger");
         api.MapGet("/hosts/{id}/readiness", ReadinessAsync).WithName("getHostReadiness");
         api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapGet("/hosts/{id}/inventory", InventoryAsync).WithName("getHostInventory");
@@ -45,13 +43,6 @@ internal static class HostsApi
     {
         await FindAsync(context, hosts, id, ct);
         return ReadinessResponse.From((await readiness.LookAsync(context.Caller(), ct)).Report);
-    }
-
-    /// <summary>Who holds which CPUs, pages and devices, and what is free on each node.</summary>
-    private static async Task<LedgerView> LedgerAsync(HttpContext context, HostOperations hosts, PlacementOperations placements, string id, CancellationToken ct)
-    {
-        await FindAsync(context, hosts, id, ct);
-        return await placements.LedgerAsync(context.Caller(), ct);
     }
 
     /// <summary>What the host is made of and how its kernel is set, as of the last look. `?version=N`: as it was then.</summary>

@@ -3,6 +3,7 @@ using KvmPortal.Engine;
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -21,7 +22,7 @@ public sealed record SizePreset(string Key, int Cpus, int MemoryMiB, int DiskGiB
 }
 
 /// <summary>The machine that is being made up. Lives as long as the circuit: leaving the page and coming back loses nothing.</summary>
-public sealed class CreateModel(VmOperations vms, ImageOperations images)
+public sealed class CreateModel(VmOperations vms, ImageOperations images, ProfileOperations profiles)
 {
     private int checks;
 
@@ -35,6 +36,7 @@ public sealed class CreateModel(VmOperations vms, ImageOperations images)
     public async Task LoadAsync(Caller caller, CancellationToken ct)
     {
         Editor.Images = (await images.ListAsync(caller, new ListQuery(500), ct)).Items;
+        Editor.Profiles = [.. (await profiles.ListAsync(caller, ct)).Select(p => p.Name)];
         if (!Touched)
             Boot(First(ImageKind.Qcow2, ImageKind.Raw) is not null ? BootSource.Image : First(ImageKind.Iso) is not null ? BootSource.Iso : First(ImageKind.Kernel) is not null ? BootSource.Kernel : BootSource.Blank);
         Touched = Touched && Editor.Value.Name.Length > 0;

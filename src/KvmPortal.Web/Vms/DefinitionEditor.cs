@@ -18,6 +18,8 @@ public sealed class DefinitionEditor(VmDefinition value)
     public VmDefinition Value { get; private set; } = value;
     public ProblemInfo? Problem { get; set; }
     public IReadOnlyList<ImageView> Images { get; set; } = [];
+    /// <summary>Names of the profiles that there are.</summary>
+    public IReadOnlyList<string> Profiles { get; set; } = [.. Engine.Plans.Placement.Profiles.BuiltIn.Select(p => p.Name)];
 
     public void Change(Func<VmDefinition, VmDefinition> change)
     {

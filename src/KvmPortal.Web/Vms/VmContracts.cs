@@ -52,7 +52,7 @@ public sealed record VmStatusResponse(VmState State, DateTimeOffset Since, Sente
 }
 
 /// <summary>A VM in a list.</summary>
-public sealed record VmListItem(VmId Id, string Name, IReadOnlyList<string> Tags, VmProfile Profile, int CpuCount, int MemoryMiB, VmStatusResponse Status, DateTimeOffset CreatedAt)
+public sealed record VmListItem(VmId Id, string Name, IReadOnlyList<string> Tags, string Profile, int CpuCount, int MemoryMiB, VmStatusResponse Status, DateTimeOffset CreatedAt)
 {
     public static VmListItem From(VmSummary v) => new(v.Id, v.Name, v.Tags, v.Profile, v.CpuCount, v.MemoryMiB, VmStatusResponse.From(v.Status), v.CreatedAt);
 }

@@ -14,7 +14,7 @@ public sealed class LedgerTests
     public async Task A_start_holds_whole_cores_shows_why_and_gives_them_back_at_the_end()
     {
         await using var portal = await TestPortal.StartAsync();
-        var vm = await portal.CreateAsync(Machine("lat", VmProfile.LowLatency, 4));
+        var vm = await portal.CreateAsync(Machine("lat", "low-latency", 4));
         var dry = await portal.Vms.PlanActionAsync(TestPortal.Ada, vm.Id, VmAction.Start, new VmActionOptions(), default);
         Assert.Equal(4, dry.Placement!.Vcpus.Count);
         Assert.NotEmpty(dry.Placement.Reasons);
@@ -41,7 +41,7 @@ public sealed class LedgerTests
         await using var portal = await TestPortal.StartAsync();
         var machines = new List<VmView>();
         for (var i = 0; i < 10; i++)
-            machines.Add(await portal.CreateAsync(Machine($"m{i}", VmProfile.LowLatency, 4)));
+            machines.Add(await portal.CreateAsync(Machine($"m{i}", "low-latency", 4)));
         var jobs = await Task.WhenAll(machines.Select(async m => await portal.EndedAsync((await portal.Vms.ActAsync(TestPortal.Ada, m.Id, VmAction.Start, new VmActionOptions(), default)).Id)));
         // 15 cores of each node are to be had: three machines of five cores on each.
         Assert.Equal(6, jobs.Count(j => j.State == JobState.Succeeded));
@@ -73,10 +73,10 @@ public sealed class LedgerTests
             await using (var portal = await TestPortal.StartAsync(folder))
             {
                 host = portal.SimulatedHost;
-                var failing = await portal.CreateAsync(Machine("fail-start-1", VmProfile.Hpc, 2));
+                var failing = await portal.CreateAsync(Machine("fail-start-1", "hpc", 2));
                 Assert.Equal(JobState.Failed, (await portal.ActAsync(failing.Id, VmAction.Start)).State);
                 await EmptyAsync(portal);
-                var vm = await portal.CreateAsync(Machine("stays", VmProfile.Hpc, 2));
+                var vm = await portal.CreateAsync(Machine("stays", "hpc", 2));
                 id = vm.Id;
                 Assert.Equal(JobState.Succeeded, (await portal.ActAsync(id, VmAction.Start)).State);
             }
@@ -96,7 +96,7 @@ public sealed class LedgerTests
         }
     }
 
-    private static VmDefinition Machine(string name, VmProfile profile, int cpus) => TestPortal.Machine(name) with
+    private static VmDefinition Machine(string name, string profile, int cpus) => TestPortal.Machine(name) with
     {
         Profile = profile,
         Cpu = new CpuDefinition { Count = cpus },

@@ -16,7 +16,7 @@ public sealed class ScoreTests
     public async Task A_machine_of_the_bare_metal_class_is_nearer_than_an_ordinary_one_stopped_and_running()
     {
         await using var portal = await TestPortal.StartAsync();
-        var (plain, dedicated) = (await portal.CreateAsync(Machine("plain", VmProfile.General)), await portal.CreateAsync(Machine("near", VmProfile.LowLatency)));
+        var (plain, dedicated) = (await portal.CreateAsync(Machine("plain", "general")), await portal.CreateAsync(Machine("near", "low-latency")));
         var (before, planned) = (await ScoreAsync(portal, plain.Id), await ScoreAsync(portal, dedicated.Id));
         Assert.False(planned.Running);
         Assert.Equal(ScoreState.InForce, Row(planned, "pinning").State);
@@ -36,7 +36,7 @@ public sealed class ScoreTests
     public async Task Each_row_says_why_and_each_patch_gets_what_it_promises()
     {
         await using var portal = await TestPortal.StartAsync();
-        var vm = await portal.CreateAsync(Machine("m", VmProfile.General) with { Limits = new() { CpuPercent = 50 }, Disks = [new() { Name = "disk0", SizeGiB = 1, Bus = DiskBusChoice.VirtioScsi }] });
+        var vm = await portal.CreateAsync(Machine("m", "general") with { Limits = new() { CpuPercent = 50 }, Disks = [new() { Name = "disk0", SizeGiB = 1, Bus = DiskBusChoice.VirtioScsi }] });
         for (var rounds = 0; rounds < 20; rounds++)
         {
             var report = await ScoreAsync(portal, vm.Id);
@@ -59,7 +59,7 @@ public sealed class ScoreTests
     public async Task What_the_host_lacks_is_offered_as_a_preparation_that_can_be_planned()
     {
         await using var portal = await TestPortal.StartAsync();
-        var vm = await portal.CreateAsync(Machine("near", VmProfile.LowLatency));
+        var vm = await portal.CreateAsync(Machine("near", "low-latency"));
         var settings = (await ScoreAsync(portal, vm.Id)).Rows.Select(r => r.Change?.Setting).OfType<HostSetting>().ToList();
         Assert.NotEmpty(settings);
         foreach (var setting in settings)
@@ -70,7 +70,7 @@ public sealed class ScoreTests
     public async Task An_emulated_machine_is_never_said_to_be_near()
     {
         await using var portal = await TestPortal.StartAsync();
-        var vm = await portal.CreateAsync(Machine("slow", VmProfile.LowLatency) with { Accelerator = AcceleratorChoice.Tcg, Placement = new() { Allow = new(Emulation: true) } });
+        var vm = await portal.CreateAsync(Machine("slow", "low-latency") with { Accelerator = AcceleratorChoice.Tcg, Placement = new() { Allow = new(Emulation: true) } });
         var report = await ScoreAsync(portal, vm.Id);
         Assert.Equal(Accelerator.Tcg, report.Accelerator);
         Assert.InRange(report.Score, 0, BareMetalScore.MostEmulated);
@@ -82,7 +82,7 @@ public sealed class ScoreTests
 
     private static Task<ScoreReport> ScoreAsync(TestPortal portal, VmId id) => portal.Get<ScoreOperations>().ScoreAsync(TestPortal.Ada, id, default);
 
-    private static VmDefinition Machine(string name, VmProfile profile) => TestPortal.Machine(name) with { Profile = profile, Cpu = new() { Count = 4 }, Memory = new() { SizeMiB = 2048 } };
+    private static VmDefinition Machine(string name, string profile) => TestPortal.Machine(name) with { Profile = profile, Cpu = new() { Count = 4 }, Memory = new() { SizeMiB = 2048 } };
 
     private static JsonObject Merge(JsonObject target, JsonObject patch)
     {

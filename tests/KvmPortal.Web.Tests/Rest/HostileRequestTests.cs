@@ -13,7 +13,7 @@ public sealed class HostileRequestTests(RunningPortal portal) : IClassFixture<Ru
         """{"name":"x","nothing":1}""", """{"name":"x","name":"y"}""", """{"name":"x","Name":"y"}""", """{"name":5}""", """{"name":null}""",
         """{"name":"x","cpu":null}""", """{"name":"x","tags":null}""", """{"name":"x","nics":[{}]}""",
         """{"name":"x","cpu":{"count":"2"}}""", """{"name":"x","cpu":{"count":1.5}}""", """{"name":"x","cpu":{"count":99999999999999999999}}""", """{"name":"x","cpu":{"count":1e400}}""",
-        """{"name":"x","profile":"fast"}""", """{"name":"x","profile":1}""", """{"name":"x","start":"yes"}""", """{"name":"x","boot":{"direct":{}}}""", """{"name":"\ud800"}""",
+        """{"name":"x","profile":1}""", """{"name":"x","start":"yes"}""", """{"name":"x","boot":{"direct":{}}}""", """{"name":"\ud800"}""",
         """{"name":"x","\ud800":1}""", """{"name":"x","disks":[{"name":"a","name":"b"}]}""", """{"name":"x","cpu":{"threads":true}}""", """{"$type":"x","name":"x"}""",
         $$"""{"name":"x","devices":{{new string('[', 200)}}{{new string(']', 200)}}}""", $$"""{"name":"x","devices":{{new string('[', 100_000)}}""",
     ];

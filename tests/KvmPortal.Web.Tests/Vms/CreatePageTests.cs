@@ -32,7 +32,7 @@ public sealed class CreatePageTests
     public async Task A_draft_that_the_tab_kept_is_taken_up_again()
     {
         await using var portal = await PagePortal.StartAsync();
-        var written = new CreateModel(portal.Get<VmOperations>(), portal.Get<Engine.Images.ImageOperations>());
+        var written = new CreateModel(portal.Get<VmOperations>(), portal.Get<Engine.Images.ImageOperations>(), portal.Get<Engine.Placements.ProfileOperations>());
         written.Boot(BootSource.Blank);
         written.Editor.Change(d => d with { Name = "kept-1", Memory = d.Memory with { SizeMiB = 3072 } });
         portal.Browser.JSInterop.Setup<string?>("kvmportal.kept", "create-draft").SetResult(written.Draft());

@@ -19,6 +19,26 @@ public sealed record ProfileOverrides
     public bool? Balloon { get; init; }
     public bool? MergePages { get; init; }
 
+    /// <summary>Every knob as a profile has it.</summary>
+    public static ProfileOverrides Of(Profile profile) => new()
+    {
+        Threads = profile.Threads,
+        Pages = profile.Pages[0],
+        Memory = profile.Memory,
+        Prealloc = profile.Prealloc,
+        LockMemory = profile.LockMemory,
+        Emulator = profile.Emulator,
+        IoThreads = profile.IoThreads,
+        Devices = profile.Devices,
+        CpuPowerManagement = profile.CpuPowerManagement,
+        WakeUpMicroseconds = profile.WakeUpMicroseconds,
+        PerformanceGovernor = profile.PerformanceGovernor,
+        Realtime = profile.Realtime,
+        DedicatedHints = profile.DedicatedHints,
+        Balloon = profile.Balloon,
+        MergePages = profile.MergePages,
+    };
+
     /// <summary>The profile with these knobs.</summary>
     public Profile On(Profile profile) => profile with
     {

@@ -51,14 +51,8 @@ public static class Profiles
         WakeUpMicroseconds = 70,
     };
 
-    /// <summary>What a definition's profile means unless an operator has a copy of that name.</summary>
-    public static Profile Of(Vms.VmProfile profile) => profile switch
-    {
-        Vms.VmProfile.General => General,
-        Vms.VmProfile.LowLatency => LowLatency,
-        Vms.VmProfile.Hpc => Hpc,
-        Vms.VmProfile.AiMl => AiMl,
-    };
-
     public static IReadOnlyList<Profile> BuiltIn { get; } = [General, LowLatency, Hpc, AiMl];
+
+    /// <summary>The one that the portal comes with; null when an operator may have one of that name.</summary>
+    public static Profile? Find(string name) => BuiltIn.FirstOrDefault(p => p.Name == name);
 }

@@ -12,7 +12,9 @@ public sealed class ProfileTests
     [Fact]
     public void An_unchanged_profile_costs_nothing_and_each_changed_knob_says_what_it_costs()
     {
-        Assert.Equal(Profiles.BuiltIn, Enum.GetValues<VmProfile>().Select(Profiles.Of));
+        Assert.Equal(["general", "low-latency", "hpc", "ai-ml"], Profiles.BuiltIn.Select(p => p.Name));
+        Assert.All(Profiles.BuiltIn, p => Assert.Same(p, Profiles.Find(p.Name)));
+        Assert.All(Profiles.BuiltIn, p => Assert.Empty(ProfileOverrides.Of(p).Costs(p)));
         foreach (var profile in Profiles.BuiltIn)
             Assert.Empty(new ProfileOverrides().Costs(profile));
         var all = new ProfileOverrides
