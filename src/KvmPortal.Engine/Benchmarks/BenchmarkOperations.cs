@@ -7,10 +7,16 @@ using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Engine.Benchmarks;
 
-/// <param name="Rounds">Pairs of a round on the host and one in the guest, 3 to 30.</param>
-/// <param name="Kernel">Image id or name of a Linux kernel for the throw-away guest; null: the machine's own of a direct boot, else the newest of the host's /boot.</param>
-/// <param name="Initrd">Image id or name; drivers in its /mods are loaded.</param>
-public sealed record BenchmarkOptions(int Rounds = 9, string? Kernel = null, string? Initrd = null);
+/// <summary>How a benchmark is run.</summary>
+public sealed record BenchmarkOptions
+{
+    /// <summary>Pairs of a round on the host and one in the guest, 3 to 30.</summary>
+    public int Rounds { get; init; } = 9;
+    /// <summary>Image id or name of a Linux kernel for the throw-away guest; null: the machine's own of a direct boot, else the newest of the host's /boot.</summary>
+    public string? Kernel { get; init; }
+    /// <summary>Image id or name; drivers in its /mods are loaded.</summary>
+    public string? Initrd { get; init; }
+}
 
 /// <summary>Measured loss: the verbs that both doors call.</summary>
 public sealed class BenchmarkOperations
