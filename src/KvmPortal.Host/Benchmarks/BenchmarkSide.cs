@@ -136,7 +136,7 @@ internal sealed class BenchmarkSide : IAsyncDisposable
     private async Task<HostException> EndedAsync()
     {
         await process.WaitForExitAsync(CancellationToken.None).WaitAsync(TimeSpan.FromSeconds(5));
-        return new HostException(HostError.LaunchFailed, "The benchmark ended before it had measured.") { ExitCode = process.ExitCode, StderrTail = [.. (await words).Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(10)] };
+        return new HostException(HostError.LaunchFailed, "The benchmark ended before it had measured.") { ExitCode = process.ExitCode, StderrTail = [.. (await words).Split('\n', StringSplitOptions.RemoveEmptyEntries).TakeLast(10).Select(l => PeerText.Clean(l, MostLine))] };
     }
 
     /// <summary>The last of what it says beside its lines, however much that is.</summary>
@@ -151,6 +151,6 @@ internal sealed class BenchmarkSide : IAsyncDisposable
                 tail.Remove(0, tail.Length - 4096);
         }
 
-        return PeerText.Clean(tail.ToString(), 4096);
+        return tail.ToString();
     }
 }

@@ -74,11 +74,20 @@ public sealed class BenchmarkTests
         archive.AddFolder("dev");
         archive.AddFile("a", "hello"u8);
         archive.End();
-        var text = Encoding.ASCII.GetString(made.ToArray());
-        Assert.Equal(0, made.Length % 4);
-        Assert.StartsWith("07070100000001000041ed", text, StringComparison.Ordinal);
-        Assert.Contains("a\0\0\0hello\0\0\0070701", text.Replace("\0\0\0\0", "\0\0\0", StringComparison.Ordinal), StringComparison.Ordinal);
-        Assert.EndsWith("TRAILER!!!", text.TrimEnd('\0'), StringComparison.Ordinal);
+        var bytes = made.ToArray();
+        Assert.Equal(0, bytes.Length % 4);
+        var read = new List<(string Name, int Mode, string Content)>();
+        for (var at = 0; at < bytes.Length;)
+        {
+            var head = Encoding.ASCII.GetString(bytes, at, 110);
+            Assert.StartsWith("070701", head, StringComparison.Ordinal);
+            int Field(int number) => Convert.ToInt32(head.Substring(6 + (8 * number), 8), 16);
+            var content = (at + 110 + Field(11) + 3) / 4 * 4;
+            read.Add((Encoding.ASCII.GetString(bytes, at + 110, Field(11) - 1), Field(1), Encoding.ASCII.GetString(bytes, content, Field(6))));
+            at = (content + Field(6) + 3) / 4 * 4;
+        }
+
+        Assert.Equal([("dev", 0x41ed, ""), ("a", 0x81ed, "hello"), ("TRAILER!!!", 0, "")], read);
     }
 
     [Fact]
