@@ -11,7 +11,7 @@ using Microsoft.EntityFrameworkCore.Storage.ValueConversion;
 namespace KvmPortal.Migrations.Sqlite.Migrations
 {
     [DbContext(typeof(PortalDb))]
-    [Migration("20261123111829_Benchmarks")]
+    [Migration("20261123114046_Benchmarks")]
     partial class Benchmarks
     {
         /// <inheritdoc />
@@ -701,6 +701,9 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
 
                     b.Property<int>("CpuCount")
                         .HasColumnType("INTEGER");
+
+                    b.Property<string>("CpuModel")
+                        .HasColumnType("TEXT");
 
                     b.Property<long>("CreatedAt")
                         .HasColumnType("INTEGER");
