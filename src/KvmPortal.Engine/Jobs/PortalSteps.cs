@@ -26,6 +26,7 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
                 var started = await VmAsync(db, run.VmId, ct);
                 started.RunningDefinition = started.Definition;
                 started.MachineType = run.MachineType;
+                started.CpuModel = run.CpuModel;
                 started.MachineTypeOf = started.Definition.Machine;
                 return Silent;
             case RecordSuspend suspend:

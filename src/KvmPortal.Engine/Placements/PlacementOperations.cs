@@ -19,8 +19,7 @@ public sealed record VmPlacementView(VmId VmId, string Profile, CpuPool Pool, Da
 /// <param name="Costs">What its own knobs cost against the profile.</param>
 /// <param name="SharedCpus">CPUs of the shared pool.</param>
 /// <param name="SharedVcpus">vCPUs of other ordinary machines that run now.</param>
-/// <param name="Names">Of machines by the ids that sentences name them by.</param>
-public sealed record PlacementPreview(PlacementRequest Asked, PlacementOutcome? Outcome, IReadOnlyList<Sentence> Costs, CpuSet SharedCpus, int SharedVcpus, IReadOnlyDictionary<string, string> Names);
+public sealed record PlacementPreview(PlacementRequest Asked, PlacementOutcome? Outcome, IReadOnlyList<Sentence> Costs, CpuSet SharedCpus, int SharedVcpus);
 
 /// <summary>The verbs on places that both doors call.</summary>
 public sealed class PlacementOperations
@@ -86,9 +85,7 @@ public sealed class PlacementOperations
             return null;
         var asked = PlacementReader.RequestOf(vm, definition, profile);
         var outcome = PlacementReader.Wants(profile) ? await reader.PlanAsync(vm, definition, profile, await host.GetFactsAsync(ct), ct) : null;
-        var named = now.Reservations.Select(r => r.Vm).ToHashSet();
-        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, now, id),
-            machines.Where(m => named.Contains(m.Id.ToString())).ToDictionary(m => m.Id.ToString(), m => m.Name));
+        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, now, id));
     }
 
     private static int SharedVcpus(IEnumerable<VmSummary> machines, Ledger now, VmId? but)

@@ -34,8 +34,18 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
         await AskAsync(id, definition, profile, facts, ct) is var outcome && outcome is PlacementPlan { HostActions.Count: > 0 } plan ? plan with { HostActions = [], Interrupts = [], Warnings = [.. plan.Warnings, Say.ChoresLeft] } : outcome;
 
-    private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
-        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+    private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct)
+    {
+        var now = await ledger.ReadAsync(ct);
+        var outcome = PlacementPlanner.Plan(await TopologyAsync(ct), now, Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+        return PlacementNames.Say(outcome, await NamesAsync(now, ct));
+    }
+
+    private async Task<Dictionary<string, string>> NamesAsync(Ledger now, CancellationToken ct)
+    {
+        var held = now.Reservations.Select(r => VmId.Parse(r.Vm, null)).ToList();
+        return held.Count == 0 ? [] : await store.ReadAsync(db => db.Vms.Where(v => held.Contains(v.Id)).ToDictionaryAsync(v => v.Id.ToString(), v => v.Name, ct), ct);
+    }
 
     /// <summary>How the host stands for a machine that holds nothing yet.</summary>
     public async Task<(Standing Standing, Ledger Ledger)> StandingAsync(HostFacts facts, CancellationToken ct)

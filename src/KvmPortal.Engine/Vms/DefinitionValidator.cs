@@ -240,6 +240,8 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         if (vm.Machine != MachineChoice.Microvm)
             return;
         const string code = "not-on-microvm";
+        if (vm.GuestSystem == GuestSystem.Windows)
+            Add("/guestSystem", code, Say.MicrovmNoWindows, GuestSystem.Any);
         if (vm.Boot.Direct is null)
             Add("/boot/direct", code, Say.MicrovmNeedsDirect);
         if (vm.Firmware.Type != FirmwareChoice.Bios)
