@@ -24,6 +24,8 @@ public sealed record PlacementPreview(PlacementRequest Asked, PlacementOutcome? 
 /// <summary>The verbs on places that both doors call.</summary>
 public sealed class PlacementOperations
 {
+    private const int MostOwnProfiles = 20;
+
     private readonly PlacementLedger ledger;
     private readonly PlacementReader reader;
     private readonly VmTracker tracker;
@@ -33,7 +35,7 @@ public sealed class PlacementOperations
     internal PlacementOperations(PlacementLedger ledger, PlacementReader reader, VmTracker tracker, IMachineHost host) => (this.ledger, this.reader, this.tracker, this.host) = (ledger, reader, tracker, host);
 
     /// <summary>What would fit changes only with these.</summary>
-    private sealed record Known(HostTopology Topology, long Generation, KvmVerdict Kvm, IReadOnlyList<LedgerFit> Fits);
+    private sealed record Known(HostTopology Topology, long Generation, KvmVerdict Kvm, IReadOnlyList<(string, int)> Profiles, IReadOnlyList<LedgerFit> Fits);
 
     public async Task<LedgerView> LedgerAsync(Caller caller, CancellationToken ct)
     {
@@ -48,7 +50,7 @@ public sealed class PlacementOperations
         return new LedgerView(now.Generation, [.. lines], LedgerReading.Nodes(standing, now), standing.Topology.Online - standing.Dedicated, SharedVcpus(machines, now, null))
         {
             Housekeeping = standing.Housekeeping,
-            Fits = Fits(standing, facts),
+            Fits = Fits(standing, facts, await reader.ProfilesAsync(MostOwnProfiles, ct)),
         };
     }
 
@@ -94,12 +96,13 @@ public sealed class PlacementOperations
         return machines.Where(v => v.Status.Pid is not null && v.Id != but && !held.Contains(v.Id)).Sum(v => v.CpuCount);
     }
 
-    private IReadOnlyList<LedgerFit> Fits(Standing standing, HostFacts facts)
+    private IReadOnlyList<LedgerFit> Fits(Standing standing, HostFacts facts, IReadOnlyList<(Profile Knobs, int Version)> profiles)
     {
-        if (known is { } last && ReferenceEquals(last.Topology, standing.Topology) && last.Generation == standing.Generation && last.Kvm == facts.Kvm.Verdict)
+        var versions = profiles.Select(p => (p.Knobs.Name, p.Version)).ToList();
+        if (known is { } last && ReferenceEquals(last.Topology, standing.Topology) && (last.Generation, last.Kvm) == (standing.Generation, facts.Kvm.Verdict) && last.Profiles.SequenceEqual(versions))
             return last.Fits;
-        var fits = LedgerReading.Fits(standing);
-        known = new Known(standing.Topology, standing.Generation, facts.Kvm.Verdict, fits);
+        var fits = LedgerReading.Fits(standing, profiles.Select(p => p.Knobs));
+        known = new Known(standing.Topology, standing.Generation, facts.Kvm.Verdict, versions, fits);
         return fits;
     }
 }

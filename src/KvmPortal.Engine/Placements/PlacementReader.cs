@@ -27,6 +27,13 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     public async Task<Profile?> FindProfileAsync(string name, CancellationToken ct) =>
         Profiles.Find(name) ?? await store.ReadAsync(db => db.Profiles.Where(p => p.Name == name).Select(p => p.Knobs).FirstOrDefaultAsync(ct), ct);
 
+    /// <summary>The portal's own and then the operators' by name, the first <paramref name="most"/> of them.</summary>
+    public async Task<IReadOnlyList<(Profile Knobs, int Version)>> ProfilesAsync(int most, CancellationToken ct)
+    {
+        var own = await store.ReadAsync(db => db.Profiles.OrderBy(p => p.Name).Take(most).Select(p => new { p.Name, p.Knobs, p.Version }).ToListAsync(ct), ct);
+        return [.. Profiles.BuiltIn.Select(p => (p, 0)), .. own.Select(p => (p.Knobs with { Name = p.Name }, p.Version))];
+    }
+
     public static Problem UnknownProfile(string name) =>
         new Problem("/profile", "unknown-profile", Say.NoSuchProfile(name.Length > 64 ? name[..64] : name)).WithFit(Profiles.General.Name);
 

@@ -116,7 +116,7 @@ public sealed class TopologyPictureTests : BunitContext
         CpuSet.Range(0, 16), 3)
     {
         Housekeeping = CpuSet.Of(0, 16, 32, 48),
-        Fits = [new LedgerFit("general", 8, 4096, false), new LedgerFit("hpc", 0, 0, false)],
+        Fits = [new LedgerFit("general", CpuPool.Shared, 8, 4096, false), new LedgerFit("hpc", CpuPool.Dedicated, 0, 0, false)],
     };
 
     private static LedgerLine Line(VmId id, string name, int[] vcpus, CpuSet idle, CpuSet host) =>
