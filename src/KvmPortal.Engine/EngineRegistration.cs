@@ -109,6 +109,9 @@ public static class EngineRegistration
         services.AddSingleton<PlacementLedger>();
         services.AddSingleton<PlacementReader>();
         services.AddHosted<PlacementRelease>();
+        services.AddSingleton(sp => new ChoreWatch(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalStore>()),
+            (sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()), sp.GetRequiredService<ILogger<ChoreWatch>>()));
+        services.AddHostedService(sp => sp.GetRequiredService<ChoreWatch>());
         services.AddSingleton(sp => new ProfileOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
         services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>()));
         services.AddHosted<VmStatusWriter>();

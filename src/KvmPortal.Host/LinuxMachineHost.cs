@@ -81,6 +81,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             RegisterImage e => images.RegisterAsync(e, cancellationToken),
             DeleteImageFile e => Once(() => images.Delete(e.ImageId, e.Path)),
             PrepareMachine e => PrepareAsync(e, cancellationToken),
+            ApplyHostSetting { Optional: true } e => settings.TryApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             ApplyHostSetting e => settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             RestoreHostSetting e => settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken),
             MeasureLoss e => MeasureLossAsync(e, cancellationToken),
