@@ -1,4 +1,5 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Benchmarks;
 using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
@@ -108,6 +109,9 @@ public static class EngineRegistration
         services.AddSingleton<PlacementLedger>();
         services.AddSingleton<PlacementReader>();
         services.AddHosted<PlacementRelease>();
+        services.AddSingleton(sp => new ChoreWatch(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalStore>()),
+            (sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()), sp.GetRequiredService<ILogger<ChoreWatch>>()));
+        services.AddHostedService(sp => sp.GetRequiredService<ChoreWatch>());
         services.AddSingleton(sp => new ProfileOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
         services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>()));
         services.AddHosted<VmStatusWriter>();
@@ -116,6 +120,7 @@ public static class EngineRegistration
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
         services.AddSingleton(sp => new ScoreOperations(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<IMachineHost>()));
         services.AddSingleton(sp => new EvidenceOperations(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new BenchmarkOperations(sp.GetRequiredService<PortalStore>(), new BenchmarkReader(sp.GetRequiredService<VmReader>()), sp.GetRequiredService<JobQueue>()));
         services.AddHosted<AutomaticStarts>();
         services.AddSingleton(sp => new ResumesWhenRoom(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmOperations>(),
             (sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<ResumesWhenRoom>>()));

@@ -45,6 +45,7 @@ internal sealed class FaultPortal : IAsyncDisposable
     public JobOperations Jobs => services.GetRequiredService<JobOperations>();
     public ImageOperations Images => services.GetRequiredService<ImageOperations>();
     public PreparationOperations Preparations => services.GetRequiredService<PreparationOperations>();
+    public KvmPortal.Engine.Benchmarks.BenchmarkOperations Benchmarks => services.GetRequiredService<KvmPortal.Engine.Benchmarks.BenchmarkOperations>();
     public HostOperations Hosts => services.GetRequiredService<HostOperations>();
     public KvmPortal.Engine.Metrics.MetricsQueries Metrics => services.GetRequiredService<KvmPortal.Engine.Metrics.MetricsQueries>();
     public VmTracker Tracker => services.GetRequiredService<VmTracker>();

@@ -1,3 +1,4 @@
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
@@ -20,6 +21,7 @@ internal static class StartPlanner
             steps.Add(PlanStep.Host(new PrepareMachine { MachineId = vm.Id.Value, Firmware = SpecResolver.FirmwareOf(def) }, Say.PrepareFirmware));
         steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model),
             Say.RecordRun(vm.Version, resolved.Spec.MachineType), Say.RecordRunWhy));
+        steps.AddRange(PlacementChores.Steps(resolved.Placement, vm.Id));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },
             resolved.Spec.RestoreFrom is null ? Say.Launch : Say.LaunchRestored, Say.LaunchWhy));
         if (resolved.Spec.Placement is { } placement)

@@ -27,6 +27,7 @@ namespace KvmPortal.Host.Contract;
 [JsonDerivedType(typeof(DeleteImageFile), "delete-image-file")]
 [JsonDerivedType(typeof(ApplyHostSetting), "apply-host-setting")]
 [JsonDerivedType(typeof(RestoreHostSetting), "restore-host-setting")]
+[JsonDerivedType(typeof(MeasureLoss), "measure-loss")]
 public abstract record HostStep
 {
     /// <summary>The step's stable name, as in the JSON.</summary>
@@ -207,6 +208,8 @@ public sealed record ApplyHostSetting : HostStep
     public override string Kind => "apply-host-setting";
     public required Guid PreparationId { get; init; }
     public required HostSetting Setting { get; init; }
+    /// <summary>What this host cannot do is left out, with the reason in the log; else it is a failure.</summary>
+    public bool Optional { get; init; }
 }
 
 /// <summary>Writes back what was there before this preparation, where what is there now is still ours. Undo applies the setting again.</summary>
@@ -242,4 +245,6 @@ public sealed record StepDone(bool Changed) : StepReport
     public ReceivedImage? Image { get; init; }
     /// <summary>After <see cref="ApplyHostSetting"/> and <see cref="RestoreHostSetting"/>.</summary>
     public SettingOutcome? Setting { get; init; }
+    /// <summary>After <see cref="MeasureLoss"/>.</summary>
+    public LossMeasurement? Loss { get; init; }
 }
