@@ -54,8 +54,8 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     /// <summary>How the host stands for a machine that holds nothing yet.</summary>
     public async Task<(Standing Standing, Ledger Ledger)> StandingAsync(HostFacts facts, CancellationToken ct)
     {
-        var (topology, now) = (await TopologyAsync(ct), await ledger.ReadAsync(ct));
-        return (new Standing(topology, now, Policy, ConditionOf(facts, AcceleratorChoice.Auto), ""), now);
+        var now = await ledger.ReadAsync(ct);
+        return (new Standing(await TopologyAsync(ct, now.Generation), now, Policy, ConditionOf(facts, AcceleratorChoice.Auto), ""), now);
     }
 
     private static PlacementPolicy Policy { get; } = new();
