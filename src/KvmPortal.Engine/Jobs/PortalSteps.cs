@@ -24,7 +24,11 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
         {
             case RecordRun run:
                 var started = await VmAsync(db, run.VmId, ct);
-                started.RunningDefinition = started.Definition;
+                // Saved state comes back with the vCPUs and the memory that it was saved with.
+                if (started is { SuspendPath: not null, RunningDefinition: { } saved })
+                    started.RunningDefinition = started.Definition with { Cpu = saved.Cpu, Memory = saved.Memory };
+                else
+                    (started.RunningDefinition, started.StartedWith) = (started.Definition, run.Room);
                 started.MachineType = run.MachineType;
                 started.MachineTypeOf = started.Definition.Machine;
                 return Silent;

@@ -71,7 +71,11 @@ public sealed record ForgetDisk(DiskId DiskId) : PortalStep { public override st
 public sealed record ForgetImage(ImageId ImageId) : PortalStep { public override string Kind => "forget-image"; }
 
 /// <summary>Records the definition version, machine type and accelerator that a start uses. Undo clears it.</summary>
-public sealed record RecordRun(VmId VmId, int DefinitionVersion, string MachineType, Accelerator Accelerator, string CpuModel) : PortalStep { public override string Kind => "record-run"; }
+public sealed record RecordRun(VmId VmId, int DefinitionVersion, string MachineType, Accelerator Accelerator, string CpuModel) : PortalStep
+{
+    public override string Kind => "record-run";
+    public StartedRoom? Room { get; init; }
+}
 
 /// <summary>Records (or with null forgets) where the saved state of a suspended VM is.</summary>
 public sealed record RecordSuspend(VmId VmId, string? StatePath) : PortalStep { public override string Kind => "record-suspend"; }

@@ -18,7 +18,10 @@ internal static class StartPlanner
         steps.AddRange(DiskPlanner.MakeMissing(inputs));
         if (def.Firmware.Type == FirmwareChoice.Uefi)
             steps.Add(PlanStep.Host(new PrepareMachine { MachineId = vm.Id.Value, Firmware = SpecResolver.FirmwareOf(def) }, Say.PrepareFirmware));
-        steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model),
+        steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model)
+            {
+                Room = new StartedRoom(resolved.Spec.Cpu.Max, resolved.Spec.Memory.SizeMiB, resolved.Spec.Memory.MaxMiB),
+            },
             Say.RecordRun(vm.Version, resolved.Spec.MachineType), Say.RecordRunWhy));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },
             resolved.Spec.RestoreFrom is null ? Say.Launch : Say.LaunchRestored, Say.LaunchWhy));

@@ -30,7 +30,7 @@ internal static class CapabilitySets
         Q35Machine = $"pc-q35-{major}.{minor}",
         Microvm = true,
         IoUring = true,
-        Devices = new HashSet<string> { "pvpanic-pci", "tpm-crb", "vmgenid" },
+        Devices = new HashSet<string> { "pvpanic-pci", "virtio-mem-pci", "tpm-crb", "vmgenid" },
         Uefi = Uefi,
         SecureBoot = SecureBoot,
         Tpm = true,
