@@ -1,4 +1,5 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Balloons;
 using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
@@ -137,6 +138,7 @@ public static class EngineRegistration
         services.AddSingleton<RecentMetrics>();
         services.AddSingleton<RollupStore>();
         services.AddHosted<MetricsRecorder>();
+        services.AddHosted<BalloonWatch>();
         services.AddSingleton<PrometheusText>();
         services.AddSingleton(sp => new MetricsQueries(sp.GetRequiredService<RecentMetrics>(), sp.GetRequiredService<RollupStore>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PrometheusText>(), sp.GetRequiredService<TimeProvider>()));

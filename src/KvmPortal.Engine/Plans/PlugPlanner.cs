@@ -27,6 +27,7 @@ internal static class PlugPlanner
             "/memory/sizeMiB" => Memory(after.Memory.SizeMiB, room),
             "/cpu/max" => (Effect.NextBoot, Say.RoomSinceStart),
             "/memory/maxMiB" => (Effect.NextBoot, Say.RoomSinceStart),
+            "/memory/balloonMiB" => room.Running.Memory.Balloon ? (Effect.Live, Say.BalloonAtOnce) : (Effect.NextBoot, Say.BalloonNotThere),
             "/memory/minMiB" or "/memory/autoBalloon" => (Effect.Live, Say.PortalOnly),
             _ => (effect.Effect, effect.Reason),
         };
@@ -46,6 +47,12 @@ internal static class PlugPlanner
             merged = merged with { Memory = merged.Memory with { SizeMiB = after.Memory.SizeMiB } };
         }
 
+        if (Target(after) is var target && (target ?? merged.Memory.SizeMiB) is var keep && target != Target(running) && running.Memory.Balloon)
+        {
+            steps.Add(PlanStep.Host(new SetBalloon { MachineId = id.Value, TargetMiB = Math.Min(keep, merged.Memory.SizeMiB), BeforeMiB = Target(running) ?? running.Memory.SizeMiB }, Say.SetBalloon(Math.Min(keep, merged.Memory.SizeMiB)), Say.BalloonAtOnce));
+            merged = merged with { Memory = merged.Memory with { BalloonMiB = target } };
+        }
+
         if (after.Cpu.Count != running.Cpu.Count && Vcpus(after.Cpu.Count, room) is (Effect.HotPlug, var because))
         {
             steps.Add(PlanStep.Host(new SetVcpus { MachineId = id.Value, Count = after.Cpu.Count, Before = running.Cpu.Count }, Say.SetVcpus(running.Cpu.Count, after.Cpu.Count), because));
@@ -54,6 +61,8 @@ internal static class PlugPlanner
 
         return steps;
     }
+
+    private static int? Target(VmDefinition definition) => definition.Memory.BalloonMiB;
 
     private static (Effect, Sentence) Vcpus(int count, PlugRoom room) =>
         room.Started is not { } started ? (Effect.NextBoot, Say.CpusSinceStart)

@@ -28,6 +28,8 @@ internal static class StartPlanner
         if (resolved.Spec.Placement is { } placement)
             steps.Add(PlanStep.Host(new PinMachine { MachineId = vm.Id.Value, Placement = placement }, Say.PinMachine(CpuSet.Union(placement.Vcpus).ToString()), Say.PinMachineWhy));
         steps.Add(PlanStep.Host(new RunMachine { MachineId = vm.Id.Value }, Say.LetRun));
+        if (def.Memory.BalloonMiB is { } keep && resolved.Spec is { Balloon: true, RestoreFrom: null })
+            steps.Add(PlanStep.Host(new SetBalloon { MachineId = vm.Id.Value, TargetMiB = keep, BeforeMiB = def.Memory.SizeMiB }, Say.SetBalloon(keep), Say.BalloonAtOnce));
         if (vm.SuspendPath is not null)
             steps.Add(PlanStep.Portal(new RecordSuspend(vm.Id, null), Say.ForgetSaved, Say.ForgetSavedWhy));
         return new Plan { Steps = steps, Reasons = resolved.Reasons, Warnings = resolved.Warnings, Placement = resolved.Placement };

@@ -20,6 +20,12 @@ public static partial class Say
     public static Sentence MicrovmMemoryFixed => Make("A microvm's memory cannot grow while it runs: leave maxMiB out, or use q35.");
     public static Sentence CpusReservedForMax(int count, int max) => Make($"It starts with {count} vCPUs; the CPUs for all {max} are kept for it, so that plugged ones are pinned at once.");
     public static Sentence PlacedMemoryFixed => Make("Its memory lies where the plan says and is taken at the start: it does not grow while it runs, so maxMiB is without effect.");
+    public static Sentence NoBalloon => Make("The machine has no balloon.");
+    public static Sentence BalloonAtOnce => Make("The balloon is told at once; how fast the guest follows is its own.");
+    public static Sentence BalloonNotThere => Make("The machine was started without a balloon: in force at the next boot.");
+    public static Sentence SetBalloon(int target) => Make($"Let the guest keep {target} MiB by its balloon.");
+    public static Sentence BalloonTook(int mib, string vm, int available, int now) => Make($"Automatic ballooning took {mib} MiB from {vm}, because the host has only {available} MiB of memory left; its guest has {now} MiB now.");
+    public static Sentence BalloonGave(int mib, string vm, int now) => Make($"Automatic ballooning gave {mib} MiB back to {vm}, because the host has plenty of memory again; its guest has {now} MiB now.");
     public static Sentence VcpuRoom(string max) => Make($"The machine was started with room for {max} vCPUs.");
     public static Sentence VcpuRoomHint => Make("Raise cpu.max and start the machine anew.");
     public static Sentence MemoryRoom(string max) => Make($"The machine was started with room for {max} MiB.");

@@ -59,6 +59,13 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         Range("/memory/sizeMiB", memory.SizeMiB, 16, most, "MiB");
         if (memory.MinMiB is { } min)
             Range("/memory/minMiB", min, 16, Math.Max(16, memory.SizeMiB), "MiB");
+        if (memory.BalloonMiB is { } target)
+        {
+            Range("/memory/balloonMiB", target, 16, Math.Max(16, memory.SizeMiB), "MiB");
+            if (!memory.Balloon)
+                Add("/memory/balloonMiB", "not-supported", Say.NoBalloon);
+        }
+
         if (memory.MaxMiB is not { } max)
             return;
         Range("/memory/maxMiB", max, memory.SizeMiB, most, "MiB");

@@ -117,6 +117,8 @@ public sealed record MemoryDefinition
     public int SizeMiB { get; init; } = 1024;
     /// <summary>Up to how much it may grow while the machine runs; null: not at all. Both are multiples of 4 then.</summary>
     public int? MaxMiB { get; init; }
+    /// <summary>How much of its memory the guest is to keep now, by its balloon; null: all.</summary>
+    public int? BalloonMiB { get; init; }
     /// <summary>Automatic ballooning leaves the guest at least so much; null: half of <see cref="SizeMiB"/>.</summary>
     public int? MinMiB { get; init; }
     /// <summary>When the host is short of memory the portal may take some of this machine by its balloon, and gives it back afterwards.</summary>

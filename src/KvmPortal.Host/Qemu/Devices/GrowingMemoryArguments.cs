@@ -21,6 +21,6 @@ internal static class GrowingMemoryArguments
         var device = (growMiB + BlockMiB - 1) / BlockMiB * BlockMiB;
         c.Arguments.Add("-m", string.Create(CultureInfo.InvariantCulture, $"size={memory.SizeMiB}M,slots=1,maxmem={memory.SizeMiB + device}M"));
         c.Arguments.Json("-object", new JsonObject { ["qom-type"] = "memory-backend-memfd", ["id"] = "grow0", ["size"] = (long)device << 20, ["share"] = true, ["reserve"] = false });
-        c.Arguments.Json("-device", new JsonObject { ["driver"] = "virtio-mem-pci", ["addr"] = "0x1d", ["id"] = QmpPlugging.MemoryDevice, ["memdev"] = "grow0", ["requested-size"] = 0, ["block-size"] = (long)MemorySpec.StepMiB << 20 });
+        c.Arguments.Json("-device", new JsonObject { ["driver"] = "virtio-mem-pci", ["addr"] = "0x1b", ["id"] = QmpPlugging.MemoryDevice, ["memdev"] = "grow0", ["requested-size"] = 0, ["block-size"] = (long)MemorySpec.StepMiB << 20 });
     }
 }
