@@ -19,8 +19,39 @@ public sealed record Plan
     /// <summary>The exact QEMU command line of a start; null for other plans.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
 
+    /// <summary>How the command line of the next start differs from the one that runs; null for other plans.</summary>
+    [JsonIgnore] public ArgvDifference? NextBoot { get; init; }
+
     /// <summary>The aim is already so.</summary>
     public static Plan Nothing { get; } = new();
+}
+
+/// <summary>Options with their values, one a line, each list in the order of its command line.</summary>
+public sealed record ArgvDifference(IReadOnlyList<string> Removed, IReadOnlyList<string> Added)
+{
+    /// <summary>Options that only one of the two has.</summary>
+    public static ArgvDifference Of(IReadOnlyList<string> before, IReadOnlyList<string> after)
+    {
+        var (old, now) = (Options(before), Options(after));
+        return new ArgvDifference(Without(old, now), Without(now, old));
+    }
+
+    private static List<string> Without(List<string> all, List<string> but)
+    {
+        var left = but.GroupBy(o => o).ToDictionary(g => g.Key, g => g.Count());
+        return [.. all.Where(o => left.GetValueOrDefault(o) is var n && (left[o] = n - 1) < 0)];
+    }
+
+    private static List<string> Options(IReadOnlyList<string> argv)
+    {
+        var options = new List<string>();
+        foreach (var argument in argv.Skip(1))
+            if (options.Count > 0 && !argument.StartsWith('-') && !options[^1].Contains(' ', StringComparison.Ordinal))
+                options[^1] += $" {argument}";
+            else
+                options.Add(argument);
+        return options;
+    }
 }
 
 public enum StepState { Pending, Running, Done, Skipped, Failed, Undone }
@@ -38,6 +69,9 @@ public sealed record PlanStep
     public PortalStep? InPortal { get; init; }
     /// <summary>Exactly what a step that sets the host up writes: file, what it says now, what it will say.</summary>
     public IReadOnlyList<HostWrite> Writes { get; init; } = [];
+
+    /// <summary>The QMP commands that it sends to a running machine, as JSON; only in the preview of a change.</summary>
+    [JsonIgnore] public IReadOnlyList<string> Commands { get; init; } = [];
 
     public static PlanStep Host(HostStep step, Sentence summary, Sentence? reason = null) =>
         new() { Kind = step.Kind, Summary = summary, Reason = reason, OnHost = step };

@@ -20,7 +20,10 @@ internal static class StartPlanner
             steps.Add(PlanStep.Host(new PrepareMachine { MachineId = vm.Id.Value, Firmware = SpecResolver.FirmwareOf(def) }, Say.PrepareFirmware));
         steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model)
             {
-                Room = new StartedRoom(resolved.Spec.Cpu.Max, resolved.Spec.Memory.SizeMiB, resolved.Spec.Memory.MaxMiB),
+                Room = new StartedRoom(resolved.Spec.Cpu.Max, resolved.Spec.Memory.SizeMiB, resolved.Spec.Memory.MaxMiB)
+                {
+                    Shape = new StartedShape(resolved.Spec.Memory.SizeMiB, resolved.Spec.Placement?.CoresPerSocket ?? resolved.Spec.Cpu.Max / resolved.Spec.Cpu.ThreadsPerCore, resolved.Spec.Placement?.ThreadsPerCore ?? resolved.Spec.Cpu.ThreadsPerCore, resolved.Spec.Cpu.Model),
+                },
             },
             Say.RecordRun(vm.Version, resolved.Spec.MachineType), Say.RecordRunWhy));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },

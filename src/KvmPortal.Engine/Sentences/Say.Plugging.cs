@@ -20,6 +20,7 @@ public static partial class Say
     public static Sentence MicrovmMemoryFixed => Make("A microvm's memory cannot grow while it runs: leave maxMiB out, or use q35.");
     public static Sentence CpusReservedForMax(int count, int max) => Make($"It starts with {count} vCPUs; the CPUs for all {max} are kept for it, so that plugged ones are pinned at once.");
     public static Sentence PlacedMemoryFixed => Make("Its memory lies where the plan says and is taken at the start: it does not grow while it runs, so maxMiB is without effect.");
+    public static Sentence NothingToRevert => Make("The machine does not run: nothing waits for its next boot.");
     public static Sentence NoBalloon => Make("The machine has no balloon.");
     public static Sentence BalloonAtOnce => Make("The balloon is told at once; how fast the guest follows is its own.");
     public static Sentence BalloonNotThere => Make("The machine was started without a balloon: in force at the next boot.");

@@ -54,7 +54,11 @@ internal sealed class Vm
 /// <summary>What a run was started with room for; more needs a new start.</summary>
 /// <param name="MemoryMiB">At the start; cannot be unplugged.</param>
 /// <param name="MaxMemoryMiB">Null: memory stays as it is.</param>
-public sealed record StartedRoom(int MaxVcpus, int MemoryMiB, int? MaxMemoryMiB);
+public sealed record StartedRoom(int MaxVcpus, int MemoryMiB, int? MaxMemoryMiB)
+{
+    /// <summary>Null where a former version recorded less.</summary>
+    public StartedShape? Shape { get; init; }
+}
 
 /// <summary>The row of a disk file that a VM owns.</summary>
 internal sealed class Disk

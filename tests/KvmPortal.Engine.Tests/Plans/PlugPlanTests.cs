@@ -19,6 +19,10 @@ public sealed class PlugPlanTests
         Assert.Equal([("/cpu/count", Effect.HotPlug, "vcpus-plugged"), ("/memory/sizeMiB", Effect.HotPlug, "memory-grows"), ("/memory/minMiB", Effect.Live, "portal-only")],
             plan.Effects.Select(e => (e.Pointer, e.Effect, e.ReasonCode)));
         Assert.Equal(["set-memory", "set-vcpus", "record-live"], plan.Steps.Select(s => s.Kind));
+        Assert.Equal(["{\"execute\":\"qom-set\",\"arguments\":{\"path\":\"/machine/peripheral/mem0\",\"property\":\"requested-size\",\"value\":268435456}}",
+            "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"host-x86_64-cpu\",\"id\":\"vcpu2\",\"socket-id\":0,\"core-id\":2,\"thread-id\":0}}",
+            "{\"execute\":\"device_add\",\"arguments\":{\"driver\":\"host-x86_64-cpu\",\"id\":\"vcpu3\",\"socket-id\":0,\"core-id\":3,\"thread-id\":0}}"], plan.Steps.SelectMany(s => s.Commands));
+        Assert.Null(plan.NextBoot);
         var changed = await ReplaceAsync(portal, vm, wanted);
         Assert.Empty(changed.PendingChanges);
         Assert.Equal(4, (await portal.SimulatedHost.InspectPlacementAsync(vm.Id.Value, default)).Threads.Count(t => t.Role == ThreadRole.Vcpu));
@@ -29,6 +33,13 @@ public sealed class PlugPlanTests
         Assert.Single((await portal.SimulatedHost.InspectPlacementAsync(vm.Id.Value, default)).Threads, t => t.Role == ThreadRole.Vcpu);
         Assert.Equal("start-memory-stays", (await EffectAsync(portal, vm, wanted with { Memory = wanted.Memory with { SizeMiB = 500 } }, "/memory/sizeMiB")).ReasonCode);
         Assert.Equal("no-vcpu-room", (await EffectAsync(portal, vm, wanted with { Cpu = wanted.Cpu with { Count = 5, Max = 8 } }, "/cpu/count")).ReasonCode);
+
+        var next = (await portal.Vms.PlanReplaceAsync(TestPortal.Ada, vm.Id, wanted with { Cpu = wanted.Cpu with { Count = 5, Max = 8 } }, null, default)).NextBoot!;
+        Assert.Contains(next.Removed, o => o.StartsWith("-smp 1,maxcpus=4", StringComparison.Ordinal));
+        Assert.Contains(next.Added, o => o.StartsWith("-smp 5,maxcpus=8", StringComparison.Ordinal));
+
+        // What waits can be taken back.
+        Assert.Empty((await ReplaceAsync(portal, vm, await portal.Vms.RevertedAsync(TestPortal.Ada, vm.Id, default))).PendingChanges);
 
         // A guest that stands still takes nothing.
         await portal.ActAsync(vm.Id, VmAction.Pause);
