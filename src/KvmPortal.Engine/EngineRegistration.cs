@@ -91,7 +91,7 @@ public static class EngineRegistration
     {
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobAnnouncer>();
-        services.AddSingleton(sp => new JobPlanner(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<ImageReader>(), (sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PlacementLedger>()),
+        services.AddSingleton(sp => new JobPlanner(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<ImageReader>(), (sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<Replans>()),
             sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>()));
         services.AddSingleton<PortalSteps>();
         services.AddSingleton<StepRunner>();
@@ -109,6 +109,8 @@ public static class EngineRegistration
         services.AddSingleton<PlacementLedger>();
         services.AddSingleton<PlacementReader>();
         services.AddHosted<PlacementRelease>();
+        services.AddSingleton<Replans>();
+        services.AddSingleton(sp => new ReplanOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<Replans>(), sp.GetRequiredService<JobQueue>()));
         services.AddSingleton(sp => new ProfileOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
         services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>()));
         services.AddHosted<VmStatusWriter>();

@@ -104,6 +104,22 @@ internal static class Scenarios
         // Its firmware takes no memory: the step fails after its time, and nothing is left of it.
         Change("more memory while it runs, guest does not take it", p => p.CreateAsync(Define() with { Memory = new() { SizeMiB = 32, MaxMiB = 160 } }, start: true),
             d => d with { Memory = d.Memory with { SizeMiB = 160 } }, VmState.Running) with { Undisturbed = JobState.Failed, Ends = [JobState.Failed] },
+        new()
+        {
+            Name = "a better place for a running machine",
+            Kind = "replan-vm",
+            // The first machine leaves a better place behind.
+            Prepare = async p =>
+            {
+                var own = Define() with { Profile = "hpc", Placement = new() { Knobs = new() { Pages = PageKind.Small, LockMemory = false }, Allow = new(Emulation: true) } };
+                await p.CreateAsync(own with { Name = "first" }, start: true);
+                await p.CreateAsync(own, start: true);
+                var first = await p.VmAsync("first");
+                await p.SucceededAsync((await p.Vms.DeleteAsync(FaultPortal.Ada, first, null, default)).Id);
+            },
+            Ask = async p => [(await p.Replans.ReplanAsync(FaultPortal.Ada, await p.VmAsync(Machine), default)).Id],
+            After = VmState.Running,
+        },
         Delete("delete of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] })),
         Delete("delete of a running machine", RunAsync),
         new()

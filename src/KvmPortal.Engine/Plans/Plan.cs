@@ -88,6 +88,7 @@ public sealed record PlanStep
 [JsonDerivedType(typeof(RecordRun), "record-run")]
 [JsonDerivedType(typeof(RecordSuspend), "record-suspend")]
 [JsonDerivedType(typeof(RecordLive), "record-live")]
+[JsonDerivedType(typeof(RecordPlace), "record-place")]
 [JsonDerivedType(typeof(RecordDiskReady), "record-disk-ready")]
 [JsonDerivedType(typeof(RecordImage), "record-image")]
 [JsonDerivedType(typeof(RunChild), "run-child")]
@@ -116,6 +117,16 @@ public sealed record RecordSuspend(VmId VmId, string? StatePath) : PortalStep { 
 
 /// <summary>Records what the running machine has after a live change, so that what still waits for the next boot is known.</summary>
 public sealed record RecordLive(VmId VmId, VmDefinition Running) : PortalStep { public override string Kind => "record-live"; }
+
+/// <summary>Records in the ledger where a running machine is to be. Undo gives back <see cref="Before"/>.</summary>
+/// <param name="Generation">Only on this generation of the ledger; null: on any, for a machine that gives something free.</param>
+public sealed record RecordPlace(VmId VmId, Placement.PlacementPlan Plan, long? Generation) : PortalStep
+{
+    public override string Kind => "record-place";
+    /// <summary>CPUs that it holds besides, until it has left them.</summary>
+    public CpuSet Also { get; init; }
+    public Placement.PlacementPlan? Before { get; init; }
+}
 
 public sealed record RecordDiskReady(DiskId DiskId) : PortalStep { public override string Kind => "record-disk-ready"; }
 

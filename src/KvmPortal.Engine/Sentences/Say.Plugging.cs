@@ -20,6 +20,13 @@ public static partial class Say
     public static Sentence MicrovmMemoryFixed => Make("A microvm's memory cannot grow while it runs: leave maxMiB out, or use q35.");
     public static Sentence CpusReservedForMax(int count, int max) => Make($"It starts with {count} vCPUs; the CPUs for all {max} are kept for it, so that plugged ones are pinned at once.");
     public static Sentence PlacedMemoryFixed => Make("Its memory lies where the plan says and is taken at the start: it does not grow while it runs, so maxMiB is without effect.");
+    public static Sentence NothingToReplan => Make("The machine has no CPUs of its own, so there is nothing to plan anew.");
+    public static Sentence ReplanNeedsStart => Make("Another place would change its memory or what the guest sees of its CPUs: that is possible only at its next start.");
+    public static Sentence BestPlaceAlready => Make("It is in the best place already.");
+    public static Sentence HoldBothPlaces => Make("Hold the new CPUs besides the old ones.");
+    public static Sentence HoldBothPlacesWhy => Make("So that nobody takes either, and there is a way back until it has arrived.");
+    public static Sentence ReplanWhy => Make("Its memory stays where it is; only its threads move.");
+    public static Sentence FreeOldPlace => Make("Give the old CPUs free.");
     public static Sentence NothingToRevert => Make("The machine does not run: nothing waits for its next boot.");
     public static Sentence NoBalloon => Make("The machine has no balloon.");
     public static Sentence BalloonAtOnce => Make("The balloon is told at once; how fast the guest follows is its own.");
