@@ -111,6 +111,9 @@ public static class EngineRegistration
         services.AddHosted<PlacementRelease>();
         services.AddSingleton<Replans>();
         services.AddSingleton(sp => new ReplanOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<Replans>(), sp.GetRequiredService<JobQueue>()));
+        services.AddSingleton(sp => new ChoreWatch(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalStore>()),
+            (sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()), sp.GetRequiredService<ILogger<ChoreWatch>>()));
+        services.AddHostedService(sp => sp.GetRequiredService<ChoreWatch>());
         services.AddSingleton(sp => new ProfileOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()));
         services.AddSingleton(sp => new PlacementOperations(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>()));
         services.AddHosted<VmStatusWriter>();

@@ -78,6 +78,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             RegisterImage e => images.RegisterAsync(e, cancellationToken),
             DeleteImageFile e => Once(() => images.Delete(e.ImageId, e.Path)),
             PrepareMachine e => PrepareAsync(e, cancellationToken),
+            ApplyHostSetting { Optional: true } e => settings.TryApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             ApplyHostSetting e => settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             RestoreHostSetting e => settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken),
             MachineStep e => steps.ApplyAsync(e, cancellationToken),
@@ -184,6 +185,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     }
 
     /// <inheritdoc/>
+    public Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken) => probe.CpuModelsAsync(accelerator, cancellationToken);
+
+    /// <inheritdoc/>
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inventory.ReadAsync(cancellationToken);
 
     /// <inheritdoc/>
@@ -266,6 +270,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             SecureBootAvailable = q.SecureBoot is not null,
             TpmAvailable = q.Tpm,
             MicrovmAvailable = q.Microvm,
+            QueueMapping = q.QueueMapping,
         },
     };
 

@@ -6,8 +6,8 @@ namespace KvmPortal.Browser.Tests;
 /// <summary>Every page in Chromium on the simulated host: both languages, both themes, both widths, no error in the console, no accessibility violation.</summary>
 public sealed class PagesTests(BrowserPortal portal) : IClassFixture<BrowserPortal>
 {
-    private static readonly string[] Paths = ["/", "/machines", "/machines/new", "/images", "/hosts", "/hosts/readiness", "/hosts/preparation", "/hosts/hardware", "/hosts/history", "/jobs", "/account"];
-    private static readonly string[] Tabs = ["", "/console", "/hardware", "/jobs", "/events", "/definition"];
+    private static readonly string[] Paths = ["/", "/machines", "/machines/new", "/images", "/hosts", "/hosts/readiness", "/hosts/preparation", "/hosts/hardware", "/hosts/ledger", "/hosts/history", "/jobs", "/account"];
+    private static readonly string[] Tabs = ["", "/console", "/hardware", "/placement", "/jobs", "/events", "/definition"];
 
     [Fact]
     public async Task First_run_leads_from_the_token_to_the_dashboard()
@@ -64,7 +64,7 @@ public sealed class PagesTests(BrowserPortal portal) : IClassFixture<BrowserPort
         var axe = await File.ReadAllTextAsync(Path.Combine(BrowserPortal.Root, ".cache", "axe.min.js"));
         var machine = "/machines/" + await FirstRunningAsync();
         var wrong = new List<string>();
-        foreach (var path in Paths.Concat(Tabs.Select(tab => machine + tab)))
+        foreach (var path in Paths.Concat(Tabs.Select(tab => machine + tab)).Append("/machines/edge-00007/placement").Append("/machines/edge-00007/hardware"))
         {
             await page.GotoAsync(new Uri(portal.Address, path).ToString());
             await page.WaitForSelectorAsync("main h1");

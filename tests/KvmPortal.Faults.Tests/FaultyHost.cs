@@ -42,6 +42,8 @@ internal sealed class FaultyHost(IMachineHost inner, Trigger trigger) : IMachine
 
     public IAsyncEnumerable<HardwareChange> WatchHardwareAsync(CancellationToken cancellationToken) => inner.WatchHardwareAsync(cancellationToken);
 
+    public Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken) => inner.ReadCpuModelsAsync(accelerator, cancellationToken);
+
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => inner.ReadInventoryAsync(cancellationToken);
 
     public Task<SettingLook> LookAtSettingAsync(HostSetting setting, Guid? preparationId, CancellationToken cancellationToken) => inner.LookAtSettingAsync(setting, preparationId, cancellationToken);

@@ -98,6 +98,31 @@ document.addEventListener('keydown', (e) => {
   if (e.target.matches?.('[data-list-keys]') && (e.key === 'ArrowDown' || e.key === 'ArrowUp' || e.key === ' ')) e.preventDefault();
 });
 
+// --- pictures of many small parts: one stop for Tab, arrows move to the neighbour that the eye sees
+document.addEventListener('keydown', (e) => {
+  const field = e.target.closest?.('[data-roving]');
+  if (!field || e.ctrlKey || e.altKey || e.metaKey) return;
+  const all = [...field.querySelectorAll(field.dataset.roving)], at = all.indexOf(e.target);
+  if (at < 0) return;
+  let to = null;
+  if (e.key === 'ArrowRight') to = all[at + 1];
+  else if (e.key === 'ArrowLeft') to = all[at - 1];
+  else if (e.key === 'Home') to = all[0];
+  else if (e.key === 'End') to = all.at(-1);
+  else if (e.key === 'ArrowDown' || e.key === 'ArrowUp') {
+    const down = e.key === 'ArrowDown', here = e.target.getBoundingClientRect();
+    let least = Infinity;
+    for (const part of all) {
+      const box = part.getBoundingClientRect(), rows = down ? box.top - here.bottom : here.top - box.bottom;
+      if (rows < -1) continue;
+      const far = rows * 1000 + Math.abs(box.left - here.left);
+      if (far < least) [least, to] = [far, part];
+    }
+  } else return;
+  e.preventDefault();
+  to?.focus();
+});
+
 // --- password rules, ticked while typing
 document.addEventListener('input', (e) => {
   if (!e.target.matches?.('[data-password]')) return;

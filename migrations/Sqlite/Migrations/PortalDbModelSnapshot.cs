@@ -673,6 +673,9 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.Property<int>("CpuCount")
                         .HasColumnType("INTEGER");
 
+                    b.Property<string>("CpuModel")
+                        .HasColumnType("TEXT");
+
                     b.Property<long>("CreatedAt")
                         .HasColumnType("INTEGER");
 

@@ -36,6 +36,21 @@ public sealed class HostOperations
     /// <summary>Id of the host that the portal runs on.</summary>
     public static Guid LocalHostId { get; } = new("00000000-0000-7000-8000-000000000001");
 
+    /// <summary>Which CPU models machines can have here, what each costs, and which to take. Throws HostFailed with QEMU's words where it cannot be asked.</summary>
+    public async Task<CpuAdvice> AdviseCpuAsync(Caller caller, CancellationToken ct)
+    {
+        var facts = await host.GetFactsAsync(ct);
+        var accelerator = facts.Kvm.Verdict == KvmVerdict.Works ? Accelerator.Kvm : Accelerator.Tcg;
+        try
+        {
+            return CpuAdvisor.Advise(accelerator, await host.ReadCpuModelsAsync(accelerator, ct), facts.Cpu.Vendor);
+        }
+        catch (HostException e)
+        {
+            throw new PortalException(ErrorCode.HostFailed, HostSentences.Read(e.Message), e) { Hint = e.Hint is { } hint ? HostSentences.Read(hint) : null };
+        }
+    }
+
     public async Task<HostView> GetAsync(Caller caller, CancellationToken ct)
     {
         var facts = await host.GetFactsAsync(ct);

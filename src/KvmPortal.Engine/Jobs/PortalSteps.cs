@@ -31,6 +31,7 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
                 else
                     (started.RunningDefinition, started.StartedWith) = (started.Definition, run.Room);
                 started.MachineType = run.MachineType;
+                started.CpuModel = run.CpuModel;
                 started.MachineTypeOf = started.Definition.Machine;
                 return Silent;
             case RecordSuspend suspend:

@@ -16,6 +16,8 @@ namespace KvmPortal.Engine.Placements;
 internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, TimeProvider time)
 {
     private const string Key = "ledger-generation";
+    // Giving back takes time on the host: nobody takes meanwhile.
+    private readonly SemaphoreSlim turn = new(1, 1);
 
     /// <summary>As it is now, with what runs marked as running.</summary>
     public async Task<Ledger> ReadAsync(CancellationToken ct)
@@ -28,18 +30,29 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
     }
 
     /// <summary>Records a plan; false when the ledger has moved on since it was made.</summary>
-    public Task<bool> TryReserveAsync(PlacementPlan plan, VmId vm, CancellationToken ct) => store.WriteAsync(async db =>
+    public async Task<bool> TryReserveAsync(PlacementPlan plan, VmId vm, CancellationToken ct)
     {
-        if (await GenerationAsync(db, ct) != plan.LedgerGeneration)
-            return false;
-        var held = plan.ToReservation();
-        if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is { } row)
-            (row.Held, row.Since, row.Plan) = (held, time.GetUtcNow(), plan);
-        else
-            db.Reservations.Add(new ReservationRow { VmId = vm, Held = held, Since = time.GetUtcNow(), Plan = plan });
-        await MoveOnAsync(db, plan.LedgerGeneration + 1, ct);
-        return true;
-    }, ct);
+        await turn.WaitAsync(ct);
+        try
+        {
+            return await store.WriteAsync(async db =>
+            {
+                if (await GenerationAsync(db, ct) != plan.LedgerGeneration)
+                    return false;
+                var held = plan.ToReservation();
+                if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is { } row)
+                    (row.Held, row.Since, row.Plan) = (held, time.GetUtcNow(), plan);
+                else
+                    db.Reservations.Add(new ReservationRow { VmId = vm, Held = held, Since = time.GetUtcNow(), Plan = plan });
+                await MoveOnAsync(db, plan.LedgerGeneration + 1, ct);
+                return true;
+            }, ct);
+        }
+        finally
+        {
+            turn.Release();
+        }
+    }
 
     /// <summary>Records the place of a running machine inside a transaction of its job. Throws Conflict when the ledger has moved on since the plan was made.</summary>
     /// <param name="how">The generation that it may be recorded on, null for any; and CPUs that it holds besides.</param>
@@ -54,21 +67,34 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
         await MoveOnAsync(db, generation + 1, ct);
     }
 
-    /// <summary>Gives back what the machine holds, unless its process runs or a job of it is under way. True when something was given back.</summary>
-    public async Task<bool> ReleaseIfIdleAsync(VmId vm, CancellationToken ct)
+    /// <summary>Gives back what the machine holds, unless its process runs or a job of it is under way: first what was changed on the host for it, then its line.</summary>
+    /// <param name="restore">Gives one chore back on the host.</param>
+    /// <returns>True when something was given back.</returns>
+    public async Task<bool> ReleaseIfIdleAsync(VmId vm, Func<PlacementChore, Task> restore, CancellationToken ct)
     {
-        if (await tracker.HasProcessAsync(vm, ct))
-            return false;
-        return await store.WriteWithPatienceAsync(async db =>
+        await turn.WaitAsync(ct);
+        try
         {
-            var key = JobStore.SerialKey(new JobTarget(TargetType.Vm, vm.Value, ""));
-            if (await db.Jobs.AnyAsync(j => j.SerialKey == key && (j.State == JobState.Queued || j.State == JobState.Running), ct) || await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is not { } row)
+            if (await tracker.HasProcessAsync(vm, ct) || await IsBusyAsync(vm, ct) || await LineAsync(vm, ct) is not { } line)
                 return false;
-            db.Reservations.Remove(row);
-            await MoveOnAsync(db, await GenerationAsync(db, ct) + 1, ct);
-            return true;
-        }, ct);
+            foreach (var chore in PlacementChores.Of(line.Plan, vm).Reverse())
+                await restore(chore);
+            return await store.WriteWithPatienceAsync(async db =>
+            {
+                if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is not { } row)
+                    return false;
+                db.Reservations.Remove(row);
+                await MoveOnAsync(db, await GenerationAsync(db, ct) + 1, ct);
+                return true;
+            }, ct);
+        }
+        finally
+        {
+            turn.Release();
+        }
     }
+
+    private Task<bool> IsBusyAsync(VmId vm, CancellationToken ct) => store.ReadAsync(db => JobStore.IsBusyAsync(db, new JobTarget(TargetType.Vm, vm.Value, ""), ct), ct);
 
     public Task<bool> HoldsAsync(VmId vm, CancellationToken ct) => store.ReadAsync(db => db.Reservations.AnyAsync(r => r.VmId == vm, ct), ct);
 
@@ -76,6 +102,9 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
     public Task<List<ReservationRow>> LinesAsync(CancellationToken ct) => store.ReadAsync(db => db.Reservations.AsNoTracking().OrderBy(r => r.VmId).ToListAsync(ct), ct);
 
     public Task<ReservationRow?> LineAsync(VmId vm, CancellationToken ct) => store.ReadAsync(db => db.Reservations.AsNoTracking().FirstOrDefaultAsync(r => r.VmId == vm, ct), ct);
+
+    /// <summary>Who holds something, and since when.</summary>
+    public Task<Dictionary<VmId, DateTimeOffset>> SinceAsync(CancellationToken ct) => store.ReadAsync(db => db.Reservations.Select(r => new { r.VmId, r.Since }).ToDictionaryAsync(r => r.VmId, r => r.Since, ct), ct);
 
     public Task<List<VmId>> HoldersAsync(CancellationToken ct) => store.ReadAsync(db => db.Reservations.Select(r => r.VmId).ToListAsync(ct), ct);
 

@@ -7,10 +7,11 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Placements;
 
 /// <summary>Where one machine was put, and where it is.</summary>
+/// <param name="Pool">Where its profile has it: in the shared pool a machine floats and has no place.</param>
 /// <param name="Since">When its place was taken.</param>
 /// <param name="Plan">As it was decided; null for a machine that holds no place.</param>
 /// <param name="Report">Read back from the running machine now; null while it does not run.</param>
-public sealed record VmPlacementView(VmId VmId, string Profile, DateTimeOffset? Since, PlacementPlan? Plan, PlacementReport? Report);
+public sealed record VmPlacementView(VmId VmId, string Profile, CpuPool Pool, DateTimeOffset? Since, PlacementPlan? Plan, PlacementReport? Report);
 
 /// <summary>What the planner says of a definition that is being written.</summary>
 /// <param name="Asked">What the definition asks for.</param>
@@ -70,7 +71,7 @@ public sealed class PlacementOperations
             }
         }
 
-        return new VmPlacementView(id, vm.Profile, line?.Since, line?.Plan, report);
+        return new VmPlacementView(id, vm.Profile, (await reader.FindProfileAsync(vm.Profile, ct) ?? Profiles.General).Pool, line?.Since, line?.Plan, report);
     }
 
     /// <summary>Plans a definition that is being written, without keeping anything; null where its own figures are wrong.</summary>

@@ -14,7 +14,7 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
 
     private volatile Known? known;
 
-    private sealed record Known(HostTopology Topology, long ReadAt);
+    private sealed record Known(HostTopology Topology, long ReadAt, long Generation);
 
     /// <summary>Whether a machine of this definition gets a place of its own: ordinary machines float in the shared pool.</summary>
     public static bool Wants(Profile profile) => profile.Pool == CpuPool.Dedicated;
@@ -30,12 +30,12 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     public static Problem UnknownProfile(string name) =>
         new Problem("/profile", "unknown-profile", Say.NoSuchProfile(name.Length > 64 ? name[..64] : name)).WithFit(Profiles.General.Name);
 
-    /// <summary>A plan names only what a start does: what else would help on the host is the operator's, and is said.</summary>
-    public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
-        await AskAsync(id, definition, profile, facts, ct) is var outcome && outcome is PlacementPlan { HostActions.Count: > 0 } plan ? plan with { HostActions = [], Interrupts = [], Warnings = [.. plan.Warnings, Say.ChoresLeft] } : outcome;
-
-    private async Task<PlacementOutcome> AskAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct) =>
-        PlacementPlanner.Plan(await TopologyAsync(ct), await ledger.ReadAsync(ct), Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+    /// <summary>Where a machine of this definition would go now, or why nowhere.</summary>
+    public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct)
+    {
+        var now = await ledger.ReadAsync(ct);
+        return PlacementPlanner.Plan(await TopologyAsync(ct, now.Generation), now, Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+    }
 
     /// <summary>How the host stands for a machine that holds nothing yet.</summary>
     public async Task<(Standing Standing, Ledger Ledger)> StandingAsync(HostFacts facts, CancellationToken ct)
@@ -52,12 +52,13 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
         KvmEvidence = facts.Kvm.Evidence,
     };
 
-    public async Task<HostTopology> TopologyAsync(CancellationToken ct)
+    /// <param name="generation">Of the ledger that is planned with: who was recorded since may have made pages.</param>
+    public async Task<HostTopology> TopologyAsync(CancellationToken ct, long generation = 0)
     {
-        if (known is { } now && time.GetElapsedTime(now.ReadAt) < Fresh)
+        if (known is { } now && time.GetElapsedTime(now.ReadAt) < Fresh && now.Generation >= generation)
             return now.Topology;
         var topology = HostTopology.From(await host.ReadInventoryAsync(ct));
-        known = new Known(topology, time.GetTimestamp());
+        known = new Known(topology, time.GetTimestamp(), generation);
         return topology;
     }
 

@@ -2,13 +2,14 @@ using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Jobs;
+using KvmPortal.Host.Contract;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace KvmPortal.Engine.Placements;
 
 /// <summary>Gives back what a machine held once it has ended, however it ended; at the portal's start, what a former portal could not.</summary>
-internal sealed class PlacementRelease(PlacementLedger ledger, HostLink link, LiveFeed live, ILogger<PlacementRelease> logger) : BackgroundService
+internal sealed class PlacementRelease(PlacementLedger ledger, HostLink link, LiveFeed live, IMachineHost host, ILogger<PlacementRelease> logger) : BackgroundService
 {
     /// <inheritdoc/>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -54,12 +55,27 @@ internal sealed class PlacementRelease(PlacementLedger ledger, HostLink link, Li
         try
         {
             if (await ledger.HoldsAsync(vm, ct))
-                await ledger.ReleaseIfIdleAsync(vm, ct);
+                await ledger.ReleaseIfIdleAsync(vm, chore => RestoreAsync(vm, chore, ct), ct);
         }
         catch (PortalException e)
         {
             // It is tried again at the next change, and at the next start.
             logger.LogWarning(e, "What machine {Machine} holds could not be given back.", vm);
+        }
+    }
+
+    private async Task RestoreAsync(VmId vm, PlacementChore chore, CancellationToken ct)
+    {
+        try
+        {
+            await foreach (var report in host.ApplyAsync(new RestoreHostSetting { PreparationId = chore.Id, Setting = chore.Setting }, ct))
+                if (report is StepLog { Warning: true } line)
+                    logger.LogWarning("Of what the start of machine {Machine} had set on the host, this could not be given back: {Words}", vm, line.Text);
+        }
+        catch (HostException e)
+        {
+            // Its journal stays, and the machine's next end gives it back.
+            logger.LogWarning(e, "What the start of machine {Machine} had set on the host could not be given back.", vm);
         }
     }
 }

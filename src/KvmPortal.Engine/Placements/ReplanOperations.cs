@@ -44,6 +44,6 @@ internal sealed class Replans(VmReader vms, PlacementReader placements, Placemen
         // Memory that a guest uses does not move with its threads: the same nodes.
         var asked = running with { Placement = running.Placement with { OnNodes = now.Nodes, VirtualNodes = now.GuestNodes.Count } };
         var profile = await placements.ProfileAsync(running.Profile, ct);
-        return ReplanPlanner.Plan(inputs.Vm, running, now, await placements.PlanAsync(id, asked, profile, inputs.Facts, ct));
+        return ReplanPlanner.Plan(inputs.Vm, running, now, await placements.PlanAsync(id, asked, profile, inputs.Facts, ct), inputs.Facts.Qemu.QueueMapping);
     }
 }

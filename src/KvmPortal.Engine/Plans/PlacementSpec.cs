@@ -8,11 +8,13 @@ namespace KvmPortal.Engine.Plans;
 /// <summary>From the planner's decision to what the host is told. Pure.</summary>
 internal static class PlacementSpec
 {
-    public static MachinePlacement Of(PlacementPlan plan, VmDefinition definition)
+    /// <param name="mapping">Whether this QEMU lets several I/O threads serve one disk.</param>
+    public static MachinePlacement Of(PlacementPlan plan, VmDefinition definition, bool mapping)
     {
         // The planner counts fast disks in their order; where it has fewer threads than disks they share.
-        var fast = definition.Disks.Where(d => d is { Cdrom: false, Bus: DiskBusChoice.VirtioBlk }).Select(d => d.Name).ToList();
-        var threads = plan.IoThreads.Count == 0 ? [] : fast.Select((name, i) => (Name: $"{name}-io", plan.IoThreads[i % plan.IoThreads.Count].Cpus)).ToList();
+        var fast = FastDisks(definition);
+        var names = fast.SelectMany(d => IoThreadsOf(d, definition, plan, mapping) is > 1 and var many ? Enumerable.Range(0, many).Select(i => $"{d.Name}-io{i}") : [$"{d.Name}-io"]).ToList();
+        var threads = plan.IoThreads.Count == 0 ? [] : names.Select((name, i) => (Name: name, plan.IoThreads[i % plan.IoThreads.Count].Cpus)).ToList();
         return new MachinePlacement
         {
             Vcpus = [.. plan.Vcpus.Select(v => v.Cpus)],
@@ -33,6 +35,16 @@ internal static class PlacementSpec
             Repair = definition.Placement.Repair,
         };
     }
+
+    /// <summary>How many I/O threads serve a disk: what the plan has is dealt out to the fast ones in their order.</summary>
+    public static int IoThreadsOf(DiskDefinition disk, VmDefinition definition, PlacementPlan? plan, bool mapping)
+    {
+        var fast = FastDisks(definition);
+        var at = fast.IndexOf(disk);
+        return plan is null || !mapping || at < 0 ? 1 : Math.Max(1, (plan.IoThreads.Count / fast.Count) + (at < plan.IoThreads.Count % fast.Count ? 1 : 0));
+    }
+
+    private static List<DiskDefinition> FastDisks(VmDefinition definition) => [.. definition.Disks.Where(d => d is { Cdrom: false, Bus: DiskBusChoice.VirtioBlk })];
 
     /// <summary>The choices in a line each; all of it stands in the placement itself.</summary>
     public static IEnumerable<PlanReason> Reasons(PlacementPlan? plan) =>

@@ -23,11 +23,7 @@ internal static class SpecResolver
         var problems = new List<Problem>();
         Require(def, facts, problems);
         var accelerator = ChooseAccelerator(def, facts, reasons, warnings, problems);
-        var model = def.Cpu.Model != "auto" ? def.Cpu.Model : accelerator == Accelerator.Kvm ? "host" : "max";
-        if (def.Cpu.Model == "auto")
-            reasons.Add(new PlanReason("cpu-model", model, accelerator == Accelerator.Kvm ? Say.AllCpuFeatures : Say.AllEmulatedFeatures));
-        else if (model == "host" && accelerator == Accelerator.Tcg)
-            problems.Add(new Problem("/cpu/model", "needs-kvm", Say.HostModelNeedsKvm).WithFit("auto"));
+        var model = CpuChoice.Choose(inputs, accelerator, reasons, problems);
         var machineType = ChooseMachineType(vm, def, facts, reasons, problems);
         if (def.Memory.SizeMiB > facts.Memory.TotalMiB)
             problems.Add(new Problem("/memory/sizeMiB", "no-room", Say.MoreThanAllMemory(facts.Memory.TotalMiB)).WithFit(facts.Memory.AvailableMiB >= 64 ? facts.Memory.AvailableMiB / 64 * 64 : null));
@@ -56,17 +52,18 @@ internal static class SpecResolver
             Accelerator = accelerator,
             MachineType = machineType!,
             Family = def.Machine == MachineChoice.Q35 ? MachineFamily.Q35 : MachineFamily.Microvm,
-            Cpu = placement is null ? new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1) : new CpuSpec(def.Cpu.Count, max, model, placement.Topology.Threads),
+            Cpu = CpuChoice.With(placement is null ? new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1) : new CpuSpec(def.Cpu.Count, max, model, placement.Topology.Threads), def, placement),
+            LocalClock = def.GuestSystem == GuestSystem.Windows,
             Memory = new MemorySpec(def.Memory.SizeMiB, PageSizeKiB(def.Memory.Pages)) { MaxMiB = placement is null && def.Memory.MaxMiB > def.Memory.SizeMiB ? def.Memory.MaxMiB : null },
             Firmware = FirmwareOf(def),
             Tpm = def.Firmware.Tpm,
             DirectBoot = def.Boot.Direct is { } d ? new DirectBootSpec(PathOf(inputs, d.Kernel), d.Initrd is null ? null : PathOf(inputs, d.Initrd), d.CommandLine) : null,
-            Disks = [.. def.Disks.Select(d => DiskOf(inputs, d, order))],
+            Disks = [.. def.Disks.Select(d => DiskOf(inputs, d, order) with { IoThreads = PlacementSpec.IoThreadsOf(d, def, placement, facts.Qemu.QueueMapping) })],
             Nics = [.. def.Nics.Select(n => NicOf(vm, n, order))],
             Vnc = def.Consoles.Graphics == GraphicsChoice.Vnc,
             Serial = def.Consoles.Serial,
             Balloon = def.Memory.Balloon && (placement?.Profile ?? inputs.Profile).Balloon,
-            Placement = placement is null ? null : PlacementSpec.Of(placement, def),
+            Placement = placement is null ? null : PlacementSpec.Of(placement, def, facts.Qemu.QueueMapping),
             CoreScheduling = def.Placement.CoreScheduling,
             GenerationId = def.Machine == MachineChoice.Q35 ? vm.GenerationId : null,
             RestoreFrom = vm.SuspendPath,

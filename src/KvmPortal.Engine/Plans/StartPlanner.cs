@@ -1,3 +1,4 @@
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
@@ -26,6 +27,7 @@ internal static class StartPlanner
                 },
             },
             Say.RecordRun(vm.Version, resolved.Spec.MachineType), Say.RecordRunWhy));
+        steps.AddRange(PlacementChores.Steps(resolved.Placement, vm.Id));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },
             resolved.Spec.RestoreFrom is null ? Say.Launch : Say.LaunchRestored, Say.LaunchWhy));
         if (resolved.Spec.Placement is { } placement)

@@ -15,6 +15,8 @@ internal sealed record VmInputs
     /// <summary>Images that disks were made from, by id.</summary>
     public required IReadOnlyDictionary<Data.ImageId, Image> DiskImages { get; init; }
     public required HostFacts Facts { get; init; }
+    /// <summary>CPU models that this host can give with KVM; empty where KVM does not work.</summary>
+    public IReadOnlyList<CpuModelFacts> CpuModels { get; init; } = [];
     /// <summary>What its profile means, an operator's own included.</summary>
     public Placement.Profile Profile { get; init; } = Plans.Placement.Profiles.General;
     /// <summary>Where it would go now, or why nowhere; null for ordinary machines, which float.</summary>

@@ -63,6 +63,7 @@ internal static class ActionPlanner
                 inputs.Status.State == VmState.Running ? null : PlanStep.Host(new RunMachine { MachineId = id }, Say.LetRun)),
             VmAction.Pause => One(PlanStep.Host(new PauseMachine { MachineId = id }, Say.Pause)),
             VmAction.Resume => One(PlanStep.Host(new RunMachine { MachineId = id }, Say.LetRunOn)),
+            VmAction.Suspend when !CpuChoice.CanBeSaved(inputs) => throw new PortalException(ErrorCode.Conflict, Say.CannotBeSaved) { Hint = Say.CannotBeSavedHint },
             VmAction.Suspend => One(
                 PlanStep.Host(new SaveMachine { MachineId = id, Path = Path.Combine(inputs.Facts.Folders.State, inputs.Vm.Id.Value.ToString("N"), "suspend.state"), RunOn = inputs.Status.State == VmState.Running },
                     Say.Save, Say.SaveWhy),

@@ -13,6 +13,7 @@ public static partial class HostSentences
 
     private static readonly (Regex Shape, Func<Match, Sentence> Made)[] ShapesOfPreparations =
     [
+        (LeftOut(), m => Say.LeftOut(Read(m.Groups[1].Value))),
         (PagesShort(), m => Say.PagesShort(m.Groups[1].Value, m.Groups[2].Value, m.Groups[3].Value)),
         (PagesShortHint(), m => Say.PagesShortHint(m.Groups[1].Value)),
         (PagesFewer(), m => Say.PagesFewer(m.Groups[1].Value, m.Groups[2].Value)),
@@ -70,4 +71,7 @@ public static partial class HostSentences
 
     [GeneratedRegex(@"^CPU (\d+) offers these governors only: ([\w ]{1,200})\.\z")]
     private static partial Regex Governors();
+
+    [GeneratedRegex(@"^Left out: (.{1,2000})\z", RegexOptions.Singleline)]
+    private static partial Regex LeftOut();
 }

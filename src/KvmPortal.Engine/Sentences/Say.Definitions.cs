@@ -5,7 +5,6 @@ public static partial class Say
 {
     public static Sentence VmNameRule => Make("A name has 1 to 63 letters, digits, dots, underscores and hyphens, and starts with a letter or digit.");
     public static Sentence DevicesNotYet => Make("Devices cannot be passed through yet: leave the list empty.");
-    public static Sentence GrowPoolNotYet => Make("A start does not make huge pages yet: set them aside on the host's page.");
     public static Sentence AtMostNodes(int most) => Make($"At most {most} nodes.");
     public static Sentence AtMostTags(int most) => Make($"At most {most} tags.");
     public static Sentence TagRule => Make("A tag has 1 to 32 lower-case letters, digits, dots, underscores, colons and hyphens.");

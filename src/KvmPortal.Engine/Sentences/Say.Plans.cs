@@ -4,7 +4,14 @@ namespace KvmPortal.Engine;
 public static partial class Say
 {
     public static Sentence PinMachine(string cpus) => Make($"Keep its vCPUs on CPUs {cpus}, its other threads where the plan says, and read that back.");
-    public static Sentence ChoresLeft => Make("Interrupts, wake-up limits and the frequency governor of its CPUs are left as they are: set them up on the host's page.");
+    public static Sentence ChoreGrowWhy => Make("All of the pages or none: a guest that lacks one later dies. They go back when the machine has ended.");
+    public static Sentence ChoreInterrupts(int count, string cpus) => Make($"Move {count} interrupts off the CPUs {cpus}");
+    public static Sentence ChoreInterruptsWhy => Make("An interrupt takes the CPU from the guest. Those that the kernel places itself stay, and are named; all go back when the machine has ended.");
+    public static Sentence ChoreWakeUpWhy => Make("Deep sleep takes long to wake up from. Other CPUs may go on sleeping deeply.");
+    public static Sentence ChoreGovernorWhy => Make("A frequency that rises only under load costs the first microseconds of each burst.");
+    public static Sentence LeftOut(Sentence why) => Make($"Left out: {why}");
+    public static Sentence ChoreMoved(string path, string now, string wanted) => Make($"{path} says {now}; the machine's placement has set {wanted}.");
+    public static Sentence ChoreSetAgain(Sentence what) => Make($"Set again: {what}");
     public static Sentence PinMachineWhy => Make("Before the guest's first instruction, so that nothing ever runs elsewhere.");
     public static Sentence BulkChild(Sentence action, string name) => Make($"{action} {name}.");
     public static Sentence BulkAlreadySo => Make("It is so already: nothing will change.");

@@ -26,6 +26,7 @@ public static partial class Say
     public static Sentence HoldBothPlaces => Make("Hold the new CPUs besides the old ones.");
     public static Sentence HoldBothPlacesWhy => Make("So that nobody takes either, and there is a way back until it has arrived.");
     public static Sentence ReplanWhy => Make("Its memory stays where it is; only its threads move.");
+    public static Sentence LeaveChore(Sentence chore) => Make($"For its old CPUs, give back: {chore}");
     public static Sentence FreeOldPlace => Make("Give the old CPUs free.");
     public static Sentence NothingToRevert => Make("The machine does not run: nothing waits for its next boot.");
     public static Sentence NoBalloon => Make("The machine has no balloon.");

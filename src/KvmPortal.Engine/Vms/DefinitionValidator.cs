@@ -89,8 +89,6 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
             Range("/placement/ioThreads", threads, 0, 32, null);
         if (placement.Knobs.WakeUpMicroseconds is { } wake)
             Range("/placement/knobs/wakeUpMicroseconds", wake, 0, 1_000_000, null);
-        if (placement.Allow.GrowPool)
-            Add("/placement/allow/growPool", "not-supported", Say.GrowPoolNotYet);
         if (placement.OnNodes.Count > 8)
             Add("/placement/onNodes", "too-many", Say.AtMostNodes(8));
         for (var i = 0; i < Math.Min(placement.OnNodes.Count, 8); i++)
@@ -268,6 +266,8 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         if (vm.Machine != MachineChoice.Microvm)
             return;
         const string code = "not-on-microvm";
+        if (vm.GuestSystem == GuestSystem.Windows)
+            Add("/guestSystem", code, Say.MicrovmNoWindows, GuestSystem.Any);
         if (vm.Boot.Direct is null)
             Add("/boot/direct", code, Say.MicrovmNeedsDirect);
         if (vm.Firmware.Type != FirmwareChoice.Bios)

@@ -30,6 +30,8 @@ internal sealed class Vm
     public string? MachineType { get; set; }
     /// <summary>Machine choice that <see cref="MachineType"/> belongs to: changing q35 to microvm forgets it.</summary>
     public MachineChoice? MachineTypeOf { get; set; }
+    /// <summary>CPU model of the last start: what `auto` chose stays, so that neither a QEMU upgrade nor another host changes the guest's CPU.</summary>
+    public string? CpuModel { get; set; }
     public Guid GenerationId { get; set; }
     /// <summary>Saved state of a suspended VM.</summary>
     public string? SuspendPath { get; set; }

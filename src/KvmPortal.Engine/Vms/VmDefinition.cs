@@ -17,6 +17,8 @@ public record VmDefinition
     public string Profile { get; init; } = "general";
     public AcceleratorChoice Accelerator { get; init; } = AcceleratorChoice.Auto;
     public MachineChoice Machine { get; init; } = MachineChoice.Q35;
+    /// <summary>What the guest is, where that changes what it is given: Windows gets Hyper-V's interfaces and a clock in local time.</summary>
+    public GuestSystem GuestSystem { get; init; } = GuestSystem.Any;
     public FirmwareDefinition Firmware { get; init; } = new();
     public BootDefinition Boot { get; init; } = new();
     public CpuDefinition Cpu { get; init; } = new();
@@ -55,6 +57,8 @@ public sealed record PlacementDefinition
 public enum AcceleratorChoice { Auto, Kvm, Tcg }
 
 public enum MachineChoice { Q35, Microvm }
+
+public enum GuestSystem { Any, Linux, Windows }
 
 public enum FirmwareChoice { Bios, Uefi }
 

@@ -33,9 +33,23 @@ internal sealed class VmReader(PortalStore store, VmTracker tracker, IMachineHos
             Images = await ImagesAsync(DefinitionValidator.ImageReferences(vm.Definition), ct),
             DiskImages = byId,
             Facts = facts,
+            CpuModels = facts.Kvm.Verdict == KvmVerdict.Works ? await ModelsAsync(ct) : [],
             Profile = profile,
             Placement = PlacementReader.Wants(profile) ? await placements.PlanAsync(vm.Id, vm.Definition, profile, facts, ct) : null,
         };
+    }
+
+    private async Task<IReadOnlyList<CpuModelFacts>> ModelsAsync(CancellationToken ct)
+    {
+        try
+        {
+            return await host.ReadCpuModelsAsync(Accelerator.Kvm, ct);
+        }
+        catch (HostException)
+        {
+            // Then machines get the host's own model; whoever asks for the models is told why there are none.
+            return [];
+        }
     }
 
     /// <summary>The rules that need nothing but the definition and what it names. Throws Invalid with every problem.</summary>

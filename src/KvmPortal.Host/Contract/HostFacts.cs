@@ -60,4 +60,6 @@ public sealed record QemuFacts
     public bool SecureBootAvailable { get; init; }
     public bool TpmAvailable { get; init; }
     public bool MicrovmAvailable { get; init; }
+    /// <summary>The queues of one disk can be served by several I/O threads.</summary>
+    public bool QueueMapping { get; init; }
 }

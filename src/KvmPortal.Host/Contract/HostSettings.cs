@@ -30,7 +30,8 @@ public abstract record HostSetting
 /// <param name="SizeKiB">Page size: 2048, 1048576 …</param>
 /// <param name="Count">Pages in the pool afterwards.</param>
 /// <param name="AcceptFewer">Keep what could be had when the kernel finds no more; else it is given back and the step fails.</param>
-public sealed record HugePagesSetting(int? Node, long SizeKiB, long Count, bool AcceptFewer = false) : HostSetting
+/// <param name="More">Count is what is added to the pool, not what it comes to.</param>
+public sealed record HugePagesSetting(int? Node, long SizeKiB, long Count, bool AcceptFewer = false, bool More = false) : HostSetting
 {
     [JsonIgnore] public override string Key => $"huge-pages/{(Node is { } node ? $"{node}" : "all")}/{SizeKiB}";
 }
@@ -71,7 +72,8 @@ public sealed record ModuleParameterSetting(string Module, string Name, string V
 }
 
 /// <summary>Moves interrupts away from CPUs. Those that the kernel places itself stay, and are told.</summary>
-public sealed record IrqAffinitySetting(CpuSet AwayFrom) : HostSetting
+/// <param name="To">Where an interrupt goes that may be nowhere else; empty: to all other CPUs.</param>
+public sealed record IrqAffinitySetting(CpuSet AwayFrom, CpuSet To = default) : HostSetting
 {
     [JsonIgnore] public override string Key => "irq-affinity";
 }

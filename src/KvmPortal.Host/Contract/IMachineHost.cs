@@ -11,6 +11,11 @@ namespace KvmPortal.Host.Contract;
 /// </remarks>
 public interface IMachineHost
 {
+    /// <summary>
+    /// The CPU models that machines can have with an accelerator (QMP `query-cpu-definitions`). Asked of QEMU once for each binary and accelerator. Throws Missing without QEMU.
+    /// </summary>
+    Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken);
+
     /// <summary>What this host is and can do now. Cheap after the first call: static parts are cached, see <see cref="HostFacts"/>.</summary>
     Task<HostFacts> GetFactsAsync(CancellationToken cancellationToken);
 

@@ -32,6 +32,8 @@ public sealed record MachineSpec
     /// <summary>A file with saved machine state to resume from (`suspend`); null for a fresh boot.</summary>
     public string? RestoreFrom { get; init; }
     public ConfinementSpec Confinement { get; init; } = new();
+    /// <summary>The clock of the board shows local time, as Windows wants it, and catches up on ticks that were lost.</summary>
+    public bool LocalClock { get; init; }
     /// <summary>Nobody else runs on the other threads of a core while this machine runs on one.</summary>
     public bool CoreScheduling { get; init; }
     /// <summary>Where its threads and memory go; null leaves them to the host's scheduler.</summary>
@@ -45,7 +47,17 @@ public enum MachineFamily { Q35, Microvm }
 /// <param name="Model">A QEMU CPU model: `host`, `max` or a named one.</param>
 /// <param name="Max">vCPUs that may be plugged in all; equals Count when hot-plug is not wanted.</param>
 /// <param name="ThreadsPerCore">Guest-visible SMT threads per core; Max is a multiple of it.</param>
-public sealed record CpuSpec(int Count, int Max, string Model, int ThreadsPerCore);
+public sealed record CpuSpec(int Count, int Max, string Model, int ThreadsPerCore)
+{
+    /// <summary>With `host` on KVM: also what can be neither saved nor moved to another host (an invariant TSC). For machines that stay.</summary>
+    public bool Exact { get; init; }
+    /// <summary>On KVM the guest is told that its CPUs are its own: its locks spin without yielding, and it polls for itself before it sleeps.</summary>
+    public bool DedicatedHints { get; init; }
+    /// <summary>False: the guest is not told how long others had its CPUs (real-time guests, for which there are no others).</summary>
+    public bool StealTime { get; init; } = true;
+    /// <summary>On KVM Windows finds the interfaces of Hyper-V, which are cheaper than emulated timers and interrupts.</summary>
+    public bool HyperV { get; init; }
+}
 
 /// <param name="SizeMiB">At the start.</param>
 /// <param name="PageSizeKiB">4 for ordinary pages, 2048 or 1048576 for huge pages.</param>
@@ -87,6 +99,8 @@ public sealed record DiskSpec
     public int? BootIndex { get; init; }
     /// <summary>Own iothread (fast disks).</summary>
     public bool IoThread { get; init; }
+    /// <summary>So many I/O threads share its queues; more than one needs a QEMU that can map them (9.0).</summary>
+    public int IoThreads { get; init; } = 1;
     /// <summary>Limits; 0 is unlimited. Every disk has a throttle group so that limits can change live.</summary>
     public DiskLimitsSpec Limits { get; init; } = new(0, 0);
 }

@@ -232,6 +232,8 @@ public sealed record ApplyHostSetting : HostStep
     public override string Kind => "apply-host-setting";
     public required Guid PreparationId { get; init; }
     public required HostSetting Setting { get; init; }
+    /// <summary>What this host cannot do is left out, with the reason in the log; else it is a failure.</summary>
+    public bool Optional { get; init; }
 }
 
 /// <summary>Writes back what was there before this preparation, where what is there now is still ours. Undo applies the setting again.</summary>

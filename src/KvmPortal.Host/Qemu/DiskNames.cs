@@ -10,4 +10,6 @@ internal static class DiskNames
     public static string FormatNode(string disk, int layer) => layer == 0 ? $"{disk}-format" : $"{disk}-backing{layer}";
     public static string FileNode(string disk, int layer) => layer == 0 ? $"{disk}-file" : $"{disk}-backing{layer}-file";
     public static string IoThread(string disk) => $"{disk}-io";
+    /// <summary>One of several that share a disk's queues.</summary>
+    public static string IoThread(string disk, int index) => $"{disk}-io{index}";
 }

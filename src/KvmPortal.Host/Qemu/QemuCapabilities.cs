@@ -12,6 +12,10 @@ internal sealed record QemuCapabilities
     public bool Microvm { get; init; }
     /// <summary>`aio=io_uring` is compiled in and the kernel lets us use it.</summary>
     public bool IoUring { get; init; }
+    /// <summary>`aio=native` is compiled in.</summary>
+    public bool NativeAio { get; init; }
+    /// <summary>The queues of a virtio disk can be mapped to several I/O threads (`iothread-vq-mapping`, QEMU 9.0).</summary>
+    public bool QueueMapping { get; init; }
     /// <summary>Device models that exist.</summary>
     public required IReadOnlySet<string> Devices { get; init; }
     /// <summary>OVMF code and variable templates; null where not installed.</summary>

@@ -6,12 +6,13 @@ namespace KvmPortal.Host.Simulated;
 
 /// <summary>What a machine's name asks the simulated host to let go wrong; see <see cref="SimulatedMachineHost"/>.</summary>
 internal sealed partial record NameScript(
-    bool FailStart, bool SlowStart, bool IgnoreShutdown, TimeSpan? CrashAfter, TimeSpan? PanicAfter, TimeSpan? IoErrorAfter)
+    bool FailStart, bool SlowStart, bool IgnoreShutdown, bool Drift, TimeSpan? CrashAfter, TimeSpan? PanicAfter, TimeSpan? IoErrorAfter)
 {
     public static NameScript Of(string name) => new(
         name.Contains("fail-start", StringComparison.OrdinalIgnoreCase),
         name.Contains("slow-start", StringComparison.OrdinalIgnoreCase),
         name.Contains("ignore-shutdown", StringComparison.OrdinalIgnoreCase),
+        name.Contains("drift", StringComparison.OrdinalIgnoreCase),
         Seconds(name, "crash"), Seconds(name, "panic"), Seconds(name, "ioerror"));
 
     public static HostException StartFailure(MachineSpec spec) => new(HostError.LaunchFailed, $"QEMU did not start {spec.Name}: exit code 1.")

@@ -173,6 +173,13 @@ public sealed class SimulatedMachineHost : IMachineHost, IDisposable
         yield break;
     }
 
+    /// <summary>Those of a server of 2021.</summary>
+    public Task<IReadOnlyList<CpuModelFacts>> ReadCpuModelsAsync(Accelerator accelerator, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<CpuModelFacts>>(
+    [
+        new("Icelake-Server-v5", [], false), new("Icelake-Server-v6", ["avx512ifma"], false), new("SapphireRapids-v1", ["amx-tile", "avx512-bf16"], false), new("Skylake-Server-v4", [], false),
+        new("Skylake-Server-v5", [], false), new("host", [], false), new("max", [], false), new("qemu64-v1", [], false),
+    ]);
+
     /// <inheritdoc/>
     public Task<HostInventory> ReadInventoryAsync(CancellationToken cancellationToken) => Task.FromResult(Inventory);
 

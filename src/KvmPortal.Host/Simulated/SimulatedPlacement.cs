@@ -4,7 +4,7 @@ using KvmPortal.Host.Qemu;
 
 namespace KvmPortal.Host.Simulated;
 
-/// <summary>Where pretended threads are: always where they were put.</summary>
+/// <summary>Where pretended threads are: where they were put, unless the machine's name contains `drift`; then the thread of its vCPU 0 may run anywhere.</summary>
 internal static class SimulatedPlacement
 {
     public static bool Pin(SimulatedMachine machine, MachinePlacement? placement)
@@ -46,11 +46,15 @@ internal static class SimulatedPlacement
             threads.Add(Thread(first + threads.Count, DiskNames.IoThread(disk.Name), ThreadRole.IoThread, null, placement?.IoThreads.GetValueOrDefault(DiskNames.IoThread(disk.Name), placement.Emulator)));
         for (var i = 0; i < machine.Spec.Cpu.Count; i++)
             threads.Add(Thread(first + threads.Count, $"CPU {i}/KVM", ThreadRole.Vcpu, i, i < placement?.Vcpus.Count ? placement.Vcpus[i] : placement?.Emulator));
+        var moved = placement is null || !machine.Script.Drift ? -1 : threads.FindIndex(t => t.Role == ThreadRole.Vcpu);
+        if (moved >= 0)
+            threads[moved] = threads[moved] with { Actual = all };
         var memory = placement is null
             ? [new PlacedMemory(0, new Dictionary<long, long> { [machine.Spec.Memory.PageSizeKiB] = machine.Spec.Memory.SizeMiB })]
             : placement.Nodes.GroupBy(n => n.HostNode ?? 0).OrderBy(n => n.Key)
                 .Select(n => new PlacedMemory(n.Key, n.GroupBy(m => m.HugePageKiB ?? 4).ToDictionary(m => m.Key, m => m.Sum(x => (long)x.SizeMiB)))).ToList();
-        return new PlacementReport(now, placement, threads, memory, []) { Evidence = Vcpus(machine, now) };
+        List<string> drifts = [.. threads.Where(t => !t.Right).Select(t => Pinning.Sentences.Moved(new Pinning.Place(machine.Pid, t.ThreadId, t.Name, t.Role, t.Index, t.Wanted), t.Actual))];
+        return new PlacementReport(now, placement, threads, memory, drifts) { Evidence = Vcpus(machine, now) };
 
         PlacedThread Thread(int id, string name, ThreadRole role, int? index, CpuSet? wanted) => new(id, name, role, index, wanted ?? CpuSet.Empty, wanted ?? all);
     }

@@ -64,7 +64,7 @@ internal sealed class Steps(Fleet fleet, Store store, (StepHolds Holds, SettingS
                 yield return new StepDone(!proven) { Kvm = Kvm };
                 break;
             case ApplyHostSetting apply:
-                await foreach (var report in more.Settings.ApplyAsync(apply.PreparationId, apply.Setting, cancellationToken))
+                await foreach (var report in apply.Optional ? more.Settings.TryApplyAsync(apply.PreparationId, apply.Setting, cancellationToken) : more.Settings.ApplyAsync(apply.PreparationId, apply.Setting, cancellationToken))
                     yield return report;
                 break;
             case RestoreHostSetting restore:

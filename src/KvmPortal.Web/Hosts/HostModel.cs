@@ -4,19 +4,24 @@ using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Hosts.Readiness;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Metrics;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Host.Contract;
+using KvmPortal.Web.Placements;
 using KvmPortal.Web.Shared;
 
 namespace KvmPortal.Web.Hosts;
 
 /// <summary>One host: its facts, and the job that proves KVM again.</summary>
-public sealed class HostModel(HostOperations hosts, HostReadiness readiness, JobOperations jobs, MetricsQueries metrics)
+public sealed class HostModel(HostOperations hosts, HostReadiness readiness, JobOperations jobs, MetricsQueries metrics, PlacementOperations placements)
 {
     public HostView? Host { get; private set; }
     public ProblemInfo? Problem { get; private set; }
     public JobView? Proof { get; private set; }
     public ReadinessReport? Report { get; private set; }
     public HostInventory? Inventory { get; private set; }
+    public LedgerView? Ledger { get; private set; }
+    /// <summary>The ledger by CPU.</summary>
+    public CpuUses? Uses { get; private set; }
 
     /// <summary>Busy share of each CPU in the last second, 0..1.</summary>
     public IReadOnlyList<float> CpuBusy => metrics.HostCpus;
@@ -42,6 +47,20 @@ public sealed class HostModel(HostOperations hosts, HostReadiness readiness, Job
         try
         {
             (Inventory, Report) = await readiness.LookAsync(caller, ct);
+        }
+        catch (PortalException e)
+        {
+            Problem = Failures.From(e);
+        }
+    }
+
+    /// <summary>Reads who holds what (again).</summary>
+    public async Task LookAtLedgerAsync(Caller caller, CancellationToken ct)
+    {
+        try
+        {
+            var now = await placements.LedgerAsync(caller, ct);
+            (Ledger, Uses) = (now, new CpuUses(now));
         }
         catch (PortalException e)
         {

@@ -17,6 +17,7 @@ internal static class HostsApi
     {
         api.MapGet("/hosts", ListAsync).WithName("listHosts");
         api.MapGet("/hosts/{id}", GetAsync).WithName("getHost");
+        api.MapGet("/hosts/{id}/cpu-models", CpuModelsAsync).WithName("getHostCpuModels");
         api.MapGet("/hosts/{id}/readiness", ReadinessAsync).WithName("getHostReadiness");
         api.MapPost("/hosts/{id}/actions/prove-accelerator", ProveAsync).WithName("proveAccelerator").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapGet("/hosts/{id}/inventory", InventoryAsync).WithName("getHostInventory");
@@ -36,6 +37,13 @@ internal static class HostsApi
     {
         var host = await hosts.GetAsync(context.Caller(), ct);
         return id == "local" || id == host.Id.ToString() || string.Equals(id, host.Facts.HostName, StringComparison.OrdinalIgnoreCase) ? host : throw PortalException.NotFound("host", id.Length > 64 ? id[..64] : id);
+    }
+
+    /// <summary>Which CPU models machines can have here, what each costs, and which to take for machines that stay and for those that may move.</summary>
+    private static async Task<CpuAdvice> CpuModelsAsync(HttpContext context, HostOperations hosts, string id, CancellationToken ct)
+    {
+        await FindAsync(context, hosts, id, ct);
+        return await hosts.AdviseCpuAsync(context.Caller(), ct);
     }
 
     /// <summary>Whether the host is ready, per purpose, with every check's evidence and what would mend it.</summary>

@@ -12,7 +12,7 @@ public static class Failures
     /// <summary>An expected failure with all its members; anything else without its inside, which belongs in the log only.</summary>
     public static ProblemInfo From(Exception exception) => exception switch
     {
-        PortalException e => new ProblemInfo { Code = PortalJson.Text(e.Code), Title = e.Said, Hint = e.Hint, Errors = e.Problems },
+        PortalException e => new ProblemInfo { Code = PortalJson.Text(e.Code), Title = e.Said, Hint = e.Hint, Errors = e.Problems, Placement = e.Placement },
         _ => new ProblemInfo { Code = Unexpected, Title = "" },
     };
 }

@@ -36,7 +36,7 @@ public sealed class CreateModel(VmOperations vms, ImageOperations images, Profil
     public async Task LoadAsync(Caller caller, CancellationToken ct)
     {
         Editor.Images = (await images.ListAsync(caller, new ListQuery(500), ct)).Items;
-        Editor.Profiles = [.. (await profiles.ListAsync(caller, ct)).Select(p => p.Name)];
+        Editor.Profiles = await profiles.ListAsync(caller, ct);
         if (!Touched)
             Boot(First(ImageKind.Qcow2, ImageKind.Raw) is not null ? BootSource.Image : First(ImageKind.Iso) is not null ? BootSource.Iso : First(ImageKind.Kernel) is not null ? BootSource.Kernel : BootSource.Blank);
         Touched = Touched && Editor.Value.Name.Length > 0;

@@ -4,6 +4,8 @@ using System.Text.Json.Nodes;
 using KvmPortal.Engine;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
+using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
 
@@ -19,7 +21,10 @@ public sealed class DefinitionEditor(VmDefinition value)
     public ProblemInfo? Problem { get; set; }
     public IReadOnlyList<ImageView> Images { get; set; } = [];
     /// <summary>Names of the profiles that there are.</summary>
-    public IReadOnlyList<string> Profiles { get; set; } = [.. Engine.Plans.Placement.Profiles.BuiltIn.Select(p => p.Name)];
+    public IReadOnlyList<ProfileView> Profiles { get; set; } = [.. Engine.Plans.Placement.Profiles.BuiltIn.Select(p => new ProfileView(p.Name, true, null, "", p, 0, 0, []))];
+
+    /// <summary>The knobs of the profile that the definition names; those of an ordinary machine where there is none of that name.</summary>
+    public Profile Profile => Profiles.FirstOrDefault(p => p.Name == Value.Profile)?.Knobs ?? Engine.Plans.Placement.Profiles.General;
 
     public void Change(Func<VmDefinition, VmDefinition> change)
     {

@@ -13,7 +13,7 @@ public sealed class PlugPlanTests
     public async Task What_fits_into_the_room_of_the_start_is_plugged_the_rest_waits_with_its_reason()
     {
         await using var portal = await TestPortal.StartAsync();
-        var vm = await portal.CreateAsync(TestPortal.Machine("a") with { Accelerator = AcceleratorChoice.Kvm, Cpu = new() { Count = 2, Max = 4 }, Memory = new() { SizeMiB = 512, MaxMiB = 1024 } }, start: true);
+        var vm = await portal.CreateAsync(TestPortal.Machine("a") with { Accelerator = AcceleratorChoice.Kvm, Cpu = new() { Count = 2, Max = 4, Model = "host" }, Memory = new() { SizeMiB = 512, MaxMiB = 1024 } }, start: true);
         var wanted = vm.Definition with { Cpu = vm.Definition.Cpu with { Count = 4 }, Memory = vm.Definition.Memory with { SizeMiB = 768, MinMiB = 300 } };
         var plan = await portal.Vms.PlanReplaceAsync(TestPortal.Ada, vm.Id, wanted, null, default);
         Assert.Equal([("/cpu/count", Effect.HotPlug, "vcpus-plugged"), ("/memory/sizeMiB", Effect.HotPlug, "memory-grows"), ("/memory/minMiB", Effect.Live, "portal-only")],

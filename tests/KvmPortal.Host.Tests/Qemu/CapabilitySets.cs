@@ -15,7 +15,8 @@ internal static class CapabilitySets
         "qemu-9.2" => Full(9, 2),
         "qemu-10.0" => Full(10, 0),
         "qemu-11.0" => Full(11, 0),
-        "qemu-9.2-restricted" => Full(9, 2) with { IoUring = false },
+        "qemu-9.2-restricted" => Full(9, 2) with { IoUring = false, NativeAio = false },
+        "qemu-8.2-native" => Full(8, 2) with { IoUring = false },
         "qemu-8.2-minimal" => Full(8, 2) with { Devices = new HashSet<string>(), Tpm = false, Uefi = null, SecureBoot = null },
         _ => throw new ArgumentException($"No capability set {name}."),
     };
@@ -30,6 +31,8 @@ internal static class CapabilitySets
         Q35Machine = $"pc-q35-{major}.{minor}",
         Microvm = true,
         IoUring = true,
+        NativeAio = true,
+        QueueMapping = major >= 9,
         Devices = new HashSet<string> { "pvpanic-pci", "virtio-mem-pci", "tpm-crb", "vmgenid" },
         Uefi = Uefi,
         SecureBoot = SecureBoot,

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using KvmPortal.Host.Contract;
 using KvmPortal.Host.Qemu;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -17,6 +18,21 @@ public sealed class QemuProbeTests
         Assert.Matches(@"^pc-q35-\d+\.\d+$", qemu.Q35Machine);
         Assert.Superset(new HashSet<string> { "virtio-blk-pci", "virtio-net-pci", "pcie-root-port", "isa-serial" }, qemu.Devices.ToHashSet());
         Assert.Equal(File.Exists("/usr/share/OVMF/OVMF_CODE_4M.fd"), qemu.Uefi is { Code: "/usr/share/OVMF/OVMF_CODE_4M.fd" });
+    }
+
+    [Fact]
+    public async Task CPU_models_are_asked_for_each_accelerator_and_each_says_what_it_lacks()
+    {
+        using var folder = new ScratchFolder();
+        var probe = Probe(folder);
+        var models = await probe.CpuModelsAsync(Accelerator.Tcg, Ct);
+        Assert.Same(models, await probe.CpuModelsAsync(Accelerator.Tcg, Ct));
+        Assert.Empty(models.Single(m => m.Name == "max").Missing);
+        Assert.Contains("kvm", models.Single(m => m.Name == "host").Missing);
+        Assert.Contains("avx512f", models.Single(m => m.Name == "Icelake-Server-v1").Missing);
+        Assert.DoesNotContain(models, m => m.Name == "Icelake-Server");
+        var missing = await Assert.ThrowsAsync<HostException>(() => new QemuProbe(folder.In("nothing"), folder.In("c"), NullLogger.Instance).CpuModelsAsync(Accelerator.Tcg, Ct));
+        Assert.Equal(HostError.Missing, missing.Error);
     }
 
     [Fact]

@@ -32,4 +32,15 @@ public sealed class SimulatedPlacementTests
         await host.Refused(new PinMachine { MachineId = id, Placement = pin.Placement with { Emulator = CpuSet.Empty } }, HostError.NotAllowed);
         await host.Refused(pin with { MachineId = Guid.NewGuid() }, HostError.NotRunning);
     }
+
+    [Fact]
+    public async Task A_machine_named_so_drifts_and_says_which_thread()
+    {
+        using var host = NewHost();
+        var id = await host.Start(Spec() with { Name = "a-drift" });
+        await host.Changes(new PinMachine { MachineId = id, Placement = ThreadScene.Placement });
+        var report = await host.InspectPlacementAsync(id, TestContext.Current.CancellationToken);
+        Assert.StartsWith("vCPU 0 (thread ", Assert.Single(report.Drifts), StringComparison.Ordinal);
+        Assert.Equal(ThreadRole.Vcpu, Assert.Single(report.Threads, t => !t.Right).Role);
+    }
 }

@@ -8,7 +8,7 @@ public sealed partial class ResourceTests
 {
     private static readonly string Web = Path.Combine(Root(), "src", "KvmPortal.Web");
 
-    [GeneratedRegex("""\b[TV]\["([^"{}+]+)"[\],]""")]
+    [GeneratedRegex("""\b[TVP]\["([^"{}+]+)"[\],]""")]
     private static partial Regex Key();
 
     [GeneratedRegex(@"\{\d\}")]

@@ -17,7 +17,7 @@ internal sealed record SettingJournal(string BootId, IReadOnlyList<JournalEntry>
 }
 
 /// <summary>The journals of all preparations. A journal is on the disk, name and content, before the first write that it tells of.</summary>
-internal sealed class SettingJournals(Func<Guid, string?> load, Action<Guid, string> save, Action<Guid> delete)
+internal sealed class SettingJournals(Func<Guid, string?> load, Action<Guid, string> save, Action<Guid> delete, Func<IEnumerable<Guid>> list)
 {
     /// <summary>One file each in a folder.</summary>
     public static SettingJournals In(string folder) => new(
@@ -33,7 +33,8 @@ internal sealed class SettingJournals(Func<Guid, string?> load, Action<Guid, str
         {
             if (Directory.Exists(folder))
                 File.Delete(PathOf(folder, id));
-        });
+        },
+        () => Directory.Exists(folder) ? Directory.EnumerateFiles(folder, "*.json").Select(f => Guid.TryParseExact(Path.GetFileNameWithoutExtension(f), "N", out var id) ? id : Guid.Empty).Where(id => id != Guid.Empty).ToList() : []);
 
     /// <summary>Removes journals of which a boot has left nothing, and what was cut.</summary>
     public static void Sweep(string folder, string bootId)
@@ -59,7 +60,27 @@ internal sealed class SettingJournals(Func<Guid, string?> load, Action<Guid, str
     public static SettingJournals InMemory()
     {
         var kept = new ConcurrentDictionary<Guid, string>();
-        return new SettingJournals(kept.GetValueOrDefault, (id, text) => kept[id] = text, id => kept.TryRemove(id, out _));
+        return new SettingJournals(kept.GetValueOrDefault, (id, text) => kept[id] = text, id => kept.TryRemove(id, out _), () => kept.Keys.ToList());
+    }
+
+    /// <summary>All journals of this boot that can be read, but one.</summary>
+    public IEnumerable<(Guid Id, SettingJournal Journal)> Others(Guid but, string bootId)
+    {
+        foreach (var id in list())
+        {
+            SettingJournal? journal = null;
+            try
+            {
+                journal = id == but ? null : Read(id)?.On(bootId);
+            }
+            catch (HostException)
+            {
+                // Its undo will say so.
+            }
+
+            if (journal is not null)
+                yield return (id, journal);
+        }
     }
 
     public SettingJournal? Read(Guid id)

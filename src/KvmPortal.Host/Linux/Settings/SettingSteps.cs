@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
 
@@ -26,15 +27,34 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
         var made = journal?.Entries.Select(e => new SettingValue(e.Path, e.Before, e.Wanted, files.Value(e.Path))).ToList() ?? [];
         try
         {
-            var writes = SettingWrites.Of(setting, files);
+            // What a machine's start has moved is looked at by its journal alone: there are hundreds of interrupts.
+            var writes = setting is IrqAffinitySetting or HugePagesSetting { More: true } && preparation is not null ? [] : SettingWrites.Of(setting, files);
             var asMade = made.TrueForAll(v => v.Now is null || KernelFiles.Same(v.Path, v.Now, v.Wanted));
             // Interrupts that cannot be moved, and pages that were not to be had, are no drift.
-            return new SettingLook(writes, made, setting is IrqAffinitySetting or HugePagesSetting { AcceptFewer: true } && preparation is not null ? asMade : asMade && writes.Count == 0, null);
+            return new SettingLook(writes, made, setting is IrqAffinitySetting or HugePagesSetting { AcceptFewer: true } or HugePagesSetting { More: true } && preparation is not null ? asMade : asMade && writes.Count == 0, null);
         }
         catch (HostException e)
         {
             return new SettingLook([], made, false, e.Message);
         }
+    }
+
+    /// <summary>Applies what this host can, and says what it cannot and why.</summary>
+    public async IAsyncEnumerable<StepReport> TryApplyAsync(Guid preparation, HostSetting setting, [EnumeratorCancellation] CancellationToken ct)
+    {
+        var reports = new List<StepReport>();
+        try
+        {
+            await foreach (var report in ApplyAsync(preparation, setting, ct))
+                reports.Add(report);
+        }
+        catch (HostException e)
+        {
+            reports = [new StepLog($"Left out: {e.Message}", Warning: true), new StepDone(false)];
+        }
+
+        foreach (var report in reports)
+            yield return report;
     }
 
     public async IAsyncEnumerable<StepReport> ApplyAsync(Guid preparation, HostSetting setting, [EnumeratorCancellation] CancellationToken ct)
@@ -43,7 +63,7 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
         var done = false;
         try
         {
-            var targets = SettingWrites.Targets(setting, files);
+            var targets = Aimed(preparation, setting, SettingWrites.Targets(setting, files));
             var writes = targets.Where(w => !KernelFiles.Same(w.Path, w.Now, w.Then)).ToList();
             var journal = Opened(preparation, writes);
             var before = journal.Entries.ToDictionary(e => e.Path, e => e.Before);
@@ -60,7 +80,7 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
             // What the kernel refused is not ours to give back.
             var refused = values.Where(v => v.Problem is not null && setting is IrqAffinitySetting).Select(v => v.Path).ToHashSet();
             var now = values.ToDictionary(v => v.Path, v => v.Now);
-            journals.Write(preparation, journal with { Entries = [.. journal.Entries.Where(e => !refused.Contains(e.Path)).Select(e => e with { Wanted = now.GetValueOrDefault(e.Path) ?? e.Wanted })] });
+            journals.Write(preparation, journal with { Entries = [.. journal.Entries.Where(e => !refused.Contains(e.Path)).Select(e => setting is HugePagesSetting { More: true } ? e : e with { Wanted = now.GetValueOrDefault(e.Path) ?? e.Wanted })] });
             if (setting is IrqbalanceBanSetting && writes.Count > 0)
                 yield return await RestartAsync(ct);
             var note = Note(setting, values);
@@ -101,6 +121,11 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
         }
     }
 
+    /// <summary>"So many more" was counted once: an earlier try's aim holds, and what others have added since is not taken away.</summary>
+    private IReadOnlyList<HostWrite> Aimed(Guid preparation, HostSetting setting, IReadOnlyList<HostWrite> targets) =>
+        setting is HugePagesSetting { More: true } && journals.Read(preparation)?.On(bootId()) is { } journal
+            ? [.. targets.Select(t => journal.Entries.FirstOrDefault(e => e.Path == t.Path) is { } kept ? t with { Then = long.TryParse(t.Now, out var now) && long.TryParse(kept.Wanted, out var aim) && now > aim ? t.Now : kept.Wanted } : t)] : targets;
+
     /// <summary>What there was before goes to the disk before anything is written; what an earlier try kept is older, and stays.</summary>
     private SettingJournal Opened(Guid preparation, List<HostWrite> writes)
     {
@@ -130,6 +155,7 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
     private async IAsyncEnumerable<StepReport> GrowAsync(HugePagesSetting pages, HostWrite write, [EnumeratorCancellation] CancellationToken ct)
     {
         var (from, have) = (files.Number(write.Path) ?? 0, files.Number(write.Path) ?? 0);
+        pages = pages with { Count = long.Parse(write.Then, CultureInfo.InvariantCulture) };
         var portion = Math.Max(1, (1L << 20) / pages.SizeKiB);
         while (have != pages.Count)
         {
@@ -147,6 +173,7 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
     private SettingValue Counted(HugePagesSetting pages, HostWrite write)
     {
         var now = files.Number(write.Path) ?? 0;
+        pages = pages with { Count = long.Parse(write.Then, CultureInfo.InvariantCulture) };
         if (now < pages.Count && !pages.AcceptFewer)
             throw new HostException(HostError.NoRoom, $"Only {now} of {pages.Count} huge pages of {SettingWrites.Size(pages.SizeKiB)} could be had; they were given back.")
             {
@@ -172,6 +199,12 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
                 continue;
             if (!IsOurs(setting, entry, now))
             {
+                if (HandedOver(preparation, setting, entry, now) is { } moved)
+                {
+                    changed |= moved;
+                    continue;
+                }
+
                 values.Add(new SettingValue(entry.Path, entry.Before, entry.Wanted, now) { Problem = $"Somebody has changed it to \"{now}\" since; it is left so." });
                 continue;
             }
@@ -191,6 +224,33 @@ internal sealed class SettingSteps(KernelFiles files, SettingJournals journals, 
         journals.Write(preparation, journal with { Entries = left });
         return (values, changed, left.Count == 0);
     }
+
+    /// <summary>
+    /// Somebody of ours has gone on from where this one left it: then that one gives back what was there before both. Pages are given back at once all the same.
+    /// Null when it was somebody else; else whether anything was written.
+    /// </summary>
+    private bool? HandedOver(Guid preparation, HostSetting setting, JournalEntry entry, string now)
+    {
+        var heirs = journals.Others(preparation, bootId()).Where(o => o.Journal.Entries.Any(e => e.Path == entry.Path && Follows(setting, entry, e))).ToList();
+        if (heirs.Count == 0)
+            return null;
+        var fewer = setting is HugePagesSetting ? Count(entry.Wanted) - Count(entry.Before) : 0;
+        foreach (var (id, journal) in heirs)
+            journals.Write(id, journal with
+            {
+                Entries = [.. journal.Entries.Select(e => e.Path != entry.Path || !Follows(setting, entry, e) ? e
+                    : setting is HugePagesSetting ? e with { Before = $"{Count(e.Before) - fewer}", Wanted = $"{Count(e.Wanted) - fewer}" } : e with { Before = entry.Before })],
+            });
+        if (setting is not HugePagesSetting pages)
+            return false;
+        var used = files.Number(SettingWrites.FreeFile(pages)) is { } free ? Count(now) - free : 0;
+        return Tried(entry.Path, $"{Math.Max(used, Count(now) - fewer)}") is null && files.Value(entry.Path) != now;
+
+        static long Count(string text) => long.TryParse(text, out var count) ? count : 0;
+    }
+
+    private static bool Follows(HostSetting setting, JournalEntry first, JournalEntry later) => setting is HugePagesSetting
+        ? long.TryParse(later.Before, out var before) && long.TryParse(first.Wanted, out var wanted) && before >= wanted : KernelFiles.Same(first.Path, later.Before, first.Wanted);
 
     /// <summary>A pool that a crash stopped half way is ours, too.</summary>
     private static bool IsOurs(HostSetting setting, JournalEntry entry, string now) => KernelFiles.Same(entry.Path, now, entry.Wanted)

@@ -16,7 +16,7 @@ internal static class SettingWrites
     /// <summary>All files that the setting is about, also those that are as wanted already.</summary>
     public static IReadOnlyList<HostWrite> Targets(HostSetting setting, KernelFiles files) => setting switch
     {
-        HugePagesSetting e => [One(files, PoolFile(e), Number(InRange(e.Count, KnownSettings.MostHugePages)), $"This host offers no huge pages of {Size(e.SizeKiB)}{(e.Node is { } node ? $" on node {node}" : "")}.")],
+        HugePagesSetting e => [One(files, PoolFile(e), Number(InRange(e.More ? (files.Number(PoolFile(e)) ?? 0) + e.Count : e.Count, KnownSettings.MostHugePages)), $"This host offers no huge pages of {Size(e.SizeKiB)}{(e.Node is { } node ? $" on node {node}" : "")}.")],
         TransparentHugePagesSetting e => [One(files, "/sys/kernel/mm/transparent_hugepage/enabled", Word(e.Mode, KnownSettings.ThpModes), "This host's kernel has no transparent huge pages.")],
         KsmSetting e => [One(files, "/sys/kernel/mm/ksm/run", Word(e.State, KnownSettings.KsmStates) switch { "on" => "1", "unmerge" => "2", _ => "0" }, "This host's kernel has no KSM.")],
         CpuGovernorSetting e => Governor(e, files),
@@ -91,6 +91,8 @@ internal static class SettingWrites
         var others = Online(files) - away;
         if (others.IsEmpty)
             throw new HostException(HostError.NotAllowed, "At least one CPU must be left for interrupts.");
+        if (setting.To - away is { IsEmpty: false } named && (named & others) is { IsEmpty: false } there)
+            others = there;
         var writes = new List<HostWrite>();
         if (files.Text($"{Irq}/default_smp_affinity") is { } mask && CpuSet.TryParseMask(mask, out var usual) && usual.Overlaps(away))
             writes.Add(new HostWrite($"{Irq}/default_smp_affinity", mask, Mask((usual - away).IsEmpty ? others : usual - away, mask)));
@@ -101,7 +103,7 @@ internal static class SettingWrites
                 continue;
             var effective = files.Cpus($"{Irq}/{number}/effective_affinity_list") is { IsEmpty: false } told ? told : allowed;
             if (effective.Overlaps(away))
-                writes.Add(new HostWrite(path, allowed.ToString(), ((allowed - away) & others) is { IsEmpty: false } rest ? rest.ToString() : others.ToString()));
+                writes.Add(new HostWrite(path, allowed.ToString(), ((allowed - away) & Online(files)) is { IsEmpty: false } rest ? rest.ToString() : others.ToString()));
         }
 
         return writes;

@@ -19,7 +19,7 @@ internal static class ProcessArguments
         a.Add("-no-shutdown");
         a.Add("-action", "panic=pause");
         a.Add("-msg", "timestamp=on");
-        a.Add("-rtc", "base=utc");
+        a.Add("-rtc", c.Spec.LocalClock ? "base=localtime,driftfix=slew" : "base=utc");
         if (!c.Microvm)
             a.Add("-boot", "strict=on");
         a.Add("-pidfile", c.Paths.PidFile);
@@ -66,9 +66,29 @@ internal static class CpuArguments
         var threads = c.Spec.Placement?.ThreadsPerCore ?? cpu.ThreadsPerCore;
         // AMD guests see threads of a core only with this flag, and QEMU does not pass it through by itself.
         var topology = threads > 1 && cpu.Model == "host" && c.Facts.Cpu.Vendor is "AuthenticAMD" or "HygonGenuine" ? ",topoext=on" : "";
-        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + topology);
+        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + topology + (c.Spec.Accelerator == Accelerator.Kvm ? Paravirtual(cpu) : ""));
         c.Arguments.Add("-smp", c.Spec.Placement is { } placement ? Placed(cpu, placement)
             : string.Create(CultureInfo.InvariantCulture, $"cpus={cpu.Count},maxcpus={cpu.Max},sockets=1,cores={cpu.Max / threads},threads={threads}"));
+    }
+
+    /// <summary>What only KVM can give. QEMU refuses to start where the kernel lacks one of them: those of Hyper-V named here are in every kernel since 5.0.</summary>
+    private static string Paravirtual(CpuSpec cpu)
+    {
+        var flags = new List<string>();
+        if (cpu is { Exact: true, Model: "host" })
+            flags.Add("migratable=off");
+        if (cpu.DedicatedHints)
+            flags.AddRange(["kvm-hint-dedicated=on", "kvm-poll-control=on"]);
+        if (!cpu.StealTime)
+            flags.Add("kvm-steal-time=off");
+        if (cpu.HyperV)
+        {
+            flags.AddRange(["hv-relaxed=on", "hv-vapic=on", "hv-vpindex=on", "hv-runtime=on", "hv-synic=on", "hv-stimer=on", "hv-stimer-direct=on", "hv-time=on", "hv-frequencies=on", "hv-tlbflush=on", "hv-ipi=on"]);
+            // Spinning is lost time where others want the CPU, and the fastest where nobody does.
+            flags.Add(cpu.DedicatedHints ? "hv-no-nonarch-coresharing=on" : "hv-spinlocks=0x1fff");
+        }
+
+        return string.Concat(flags.Select(f => "," + f));
     }
 
     /// <summary>The guest sees exactly the sockets, cores and threads that it is given.</summary>

@@ -74,7 +74,8 @@ internal static class DiskArguments
             ["driver"] = "file",
             ["node-name"] = DiskNames.FileNode(disk.Name, layer),
             ["filename"] = layers[layer].Path,
-            ["aio"] = c.Capabilities.IoUring ? "io_uring" : "threads",
+            // Linux AIO waits where the page cache is used, so it is only for what goes past it.
+            ["aio"] = c.Capabilities.IoUring ? "io_uring" : c.Capabilities.NativeAio && direct ? "native" : "threads",
             ["discard"] = "unmap",
             ["read-only"] = readOnly,
             ["cache"] = Cache(),
@@ -109,8 +110,14 @@ internal static class DiskArguments
                 // virtio-mmio signals an iothread through KVM alone: without it QEMU refuses ("ioeventfd is required for iothread").
                 if (disk.IoThread && !(c.Microvm && c.Spec.Accelerator == Accelerator.Tcg))
                 {
-                    c.Arguments.Json("-object", new JsonObject { ["qom-type"] = "iothread", ["id"] = DiskNames.IoThread(disk.Name) });
-                    device["iothread"] = DiskNames.IoThread(disk.Name);
+                    var threads = c.Capabilities.QueueMapping && disk.IoThreads > 1 ? Enumerable.Range(0, disk.IoThreads).Select(i => DiskNames.IoThread(disk.Name, i)).ToList() : [DiskNames.IoThread(disk.Name)];
+                    foreach (var thread in threads)
+                        c.Arguments.Json("-object", new JsonObject { ["qom-type"] = "iothread", ["id"] = thread });
+                    // Its queues, as many as vCPUs, are dealt out to them in turn.
+                    if (threads.Count > 1)
+                        device["iothread-vq-mapping"] = new JsonArray([.. threads.Select(t => (JsonNode)new JsonObject { ["iothread"] = t })]);
+                    else
+                        device["iothread"] = threads[0];
                 }
 
                 break;
