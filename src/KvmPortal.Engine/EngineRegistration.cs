@@ -1,4 +1,5 @@
 using KvmPortal.Engine.Access;
+using KvmPortal.Engine.Balloons;
 using KvmPortal.Engine.Benchmarks;
 using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
@@ -91,7 +92,7 @@ public static class EngineRegistration
     {
         services.AddSingleton<JobStore>();
         services.AddSingleton<JobAnnouncer>();
-        services.AddSingleton(sp => new JobPlanner(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<ImageReader>(), (sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PlacementLedger>()),
+        services.AddSingleton(sp => new JobPlanner(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<ImageReader>(), (sp.GetRequiredService<PreparationReader>(), sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<Replans>()),
             sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<HostLink>()));
         services.AddSingleton<PortalSteps>();
         services.AddSingleton<StepRunner>();
@@ -109,6 +110,8 @@ public static class EngineRegistration
         services.AddSingleton<PlacementLedger>();
         services.AddSingleton<PlacementReader>();
         services.AddHosted<PlacementRelease>();
+        services.AddSingleton<Replans>();
+        services.AddSingleton(sp => new ReplanOperations(sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<Replans>(), sp.GetRequiredService<JobQueue>()));
         services.AddSingleton(sp => new ChoreWatch(sp.GetRequiredService<PlacementLedger>(), sp.GetRequiredService<IMachineHost>(), (sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<PortalStore>()),
             (sp.GetRequiredService<PortalEvents>(), sp.GetRequiredService<TimeProvider>()), sp.GetRequiredService<ILogger<ChoreWatch>>()));
         services.AddHostedService(sp => sp.GetRequiredService<ChoreWatch>());
@@ -142,6 +145,7 @@ public static class EngineRegistration
         services.AddSingleton<RecentMetrics>();
         services.AddSingleton<RollupStore>();
         services.AddHosted<MetricsRecorder>();
+        services.AddHosted<BalloonWatch>();
         services.AddSingleton<PrometheusText>();
         services.AddSingleton(sp => new MetricsQueries(sp.GetRequiredService<RecentMetrics>(), sp.GetRequiredService<RollupStore>(), sp.GetRequiredService<VmTracker>(),
             sp.GetRequiredService<PrometheusText>(), sp.GetRequiredService<TimeProvider>()));

@@ -44,6 +44,7 @@ internal sealed class FaultPortal : IAsyncDisposable
     public VmOperations Vms => services.GetRequiredService<VmOperations>();
     public JobOperations Jobs => services.GetRequiredService<JobOperations>();
     public ImageOperations Images => services.GetRequiredService<ImageOperations>();
+    public KvmPortal.Engine.Placements.ReplanOperations Replans => services.GetRequiredService<KvmPortal.Engine.Placements.ReplanOperations>();
     public PreparationOperations Preparations => services.GetRequiredService<PreparationOperations>();
     public KvmPortal.Engine.Benchmarks.BenchmarkOperations Benchmarks => services.GetRequiredService<KvmPortal.Engine.Benchmarks.BenchmarkOperations>();
     public HostOperations Hosts => services.GetRequiredService<HostOperations>();

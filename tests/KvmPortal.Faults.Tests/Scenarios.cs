@@ -100,6 +100,26 @@ internal static class Scenarios
             await RegisterAsync(p, Disc, p.Folder.SourceIso);
             await p.CreateAsync(Define() with { Disks = [Blank("disk0"), new() { Name = "cd0", Cdrom = true, Bus = DiskBusChoice.Sata }] }, start: true);
         }, d => d with { Disks = [Blank("disk0") with { Limits = new() { Iops = 500 } }, d.Disks[1] with { Image = Disc }, Blank("disk1")] }, VmState.Running),
+        Change("more vCPUs and a smaller balloon while it runs", p => p.CreateAsync(Define() with { Cpu = new() { Count = 1, Max = 3 } }, start: true), d => d with { Cpu = d.Cpu with { Count = 2 }, Memory = d.Memory with { BalloonMiB = 24 } }, VmState.Running),
+        // Its firmware takes no memory: the step fails after its time, and nothing is left of it.
+        Change("more memory while it runs, guest does not take it", p => p.CreateAsync(Define() with { Memory = new() { SizeMiB = 32, MaxMiB = 160 } }, start: true),
+            d => d with { Memory = d.Memory with { SizeMiB = 160 } }, VmState.Running) with { Undisturbed = JobState.Failed, Ends = [JobState.Failed] },
+        new()
+        {
+            Name = "a better place for a running machine",
+            Kind = "replan-vm",
+            // The first machine leaves a better place behind.
+            Prepare = async p =>
+            {
+                var own = Define() with { Profile = "hpc", Placement = new() { Knobs = new() { Pages = PageKind.Small, LockMemory = false }, Allow = new(Emulation: true) } };
+                await p.CreateAsync(own with { Name = "first" }, start: true);
+                await p.CreateAsync(own, start: true);
+                var first = await p.VmAsync("first");
+                await p.SucceededAsync((await p.Vms.DeleteAsync(FaultPortal.Ada, first, null, default)).Id);
+            },
+            Ask = async p => [(await p.Replans.ReplanAsync(FaultPortal.Ada, await p.VmAsync(Machine), default)).Id],
+            After = VmState.Running,
+        },
         Delete("delete of a stopped machine", p => p.CreateAsync(Define() with { Disks = [Blank("disk0"), Blank("disk1")] })),
         Delete("delete of a running machine", RunAsync),
         new()

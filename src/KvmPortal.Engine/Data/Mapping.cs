@@ -19,6 +19,7 @@ internal sealed class VmMapping : IEntityTypeConfiguration<Vm>, IEntityTypeConfi
         entity.Property(v => v.Name).UseCollation("NOCASE");
         entity.HasIndex(v => v.Name).IsUnique();
         entity.Property(v => v.Definition).HasConversion(JsonColumn.Converter<VmDefinition>());
+        entity.Property(v => v.StartedWith).HasConversion(JsonColumn.Converter<StartedRoom>()!);
         entity.Property(v => v.RunningDefinition).HasConversion(JsonColumn.Converter<VmDefinition>()!);
         entity.Property(v => v.Confinement).HasConversion(JsonColumn.Converter<ConfinementReport>()!);
         entity.Property(v => v.Version).IsConcurrencyToken();

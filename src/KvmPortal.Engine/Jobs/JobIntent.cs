@@ -10,6 +10,7 @@ namespace KvmPortal.Engine.Jobs;
 [JsonDerivedType(typeof(CreateVmIntent), "create-vm")]
 [JsonDerivedType(typeof(VmActionIntent), "vm-action")]
 [JsonDerivedType(typeof(ChangeVmIntent), "change-vm")]
+[JsonDerivedType(typeof(ReplanVmIntent), "replan-vm")]
 [JsonDerivedType(typeof(DeleteVmIntent), "delete-vm")]
 [JsonDerivedType(typeof(RegisterImageIntent), "register-image")]
 [JsonDerivedType(typeof(DeleteImageIntent), "delete-image")]
@@ -29,6 +30,9 @@ public sealed record VmActionIntent(VmId VmId, VmAction Action, int DeadlineSeco
 
 /// <summary>Carry a changed definition to disks and to the running machine as far as it goes live.</summary>
 public sealed record ChangeVmIntent(VmId VmId, int FromVersion, int ToVersion, VmDefinition Before) : JobIntent;
+
+/// <summary>Move a running machine to better CPUs.</summary>
+public sealed record ReplanVmIntent(VmId VmId) : JobIntent;
 
 public sealed record DeleteVmIntent(VmId VmId) : JobIntent;
 

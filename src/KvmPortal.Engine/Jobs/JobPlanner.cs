@@ -12,11 +12,12 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Jobs;
 
 /// <summary>From an intent to the plan that holds now: reads the inputs, calls the pure planner.</summary>
-internal sealed class JobPlanner(VmReader vms, ImageReader images, (PreparationReader Preparations, PlacementLedger Ledger) placed, IMachineHost host, HostLink link)
+internal sealed class JobPlanner(VmReader vms, ImageReader images, (PreparationReader Preparations, PlacementLedger Ledger, Replans Replans) placed, IMachineHost host, HostLink link)
 {
     private const int MostTries = 20;
     private readonly PreparationReader preparations = placed.Preparations;
     private readonly PlacementLedger ledger = placed.Ledger;
+    private readonly Replans replans = placed.Replans;
 
     /// <summary>Completes when it is known which machines run.</summary>
     public Task ReadyAsync(CancellationToken ct) => link.Ready.WaitAsync(ct);
@@ -33,6 +34,7 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, (PreparationR
         CreateVmIntent e => CreatePlanner.Plan(await StartInputsAsync(e.VmId, e.Start, log, ct), e.Start),
         VmActionIntent e => VmOperations.Decide(await StartInputsAsync(e.VmId, e.Action == VmAction.Start, log, ct), e.Action, new VmActionOptions(e.DeadlineSeconds, e.Force)),
         ChangeVmIntent e => await ChangeAsync(e, ct),
+        ReplanVmIntent e => await replans.PlanAsync(e.VmId, ct),
         DeleteVmIntent e => DeletePlanner.Plan(await vms.InputsAsync(e.VmId, ct)),
         RegisterImageIntent e => ImagePlanner.Register(e),
         DeleteImageIntent e => ImagePlanner.Delete(await images.GetAsync(e.ImageId, ct), await images.UsersAsync(e.ImageId, ct)),

@@ -4,6 +4,7 @@ using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Hosts.Preparations;
 using KvmPortal.Engine.Images;
+using KvmPortal.Engine.Placements;
 using KvmPortal.Engine.Plans;
 using KvmPortal.Engine.Vms;
 using KvmPortal.Host.Contract;
@@ -25,7 +26,11 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
         {
             case RecordRun run:
                 var started = await VmAsync(db, run.VmId, ct);
-                started.RunningDefinition = started.Definition;
+                // Saved state comes back with the vCPUs and the memory that it was saved with.
+                if (started is { SuspendPath: not null, RunningDefinition: { } saved })
+                    started.RunningDefinition = started.Definition with { Cpu = saved.Cpu, Memory = saved.Memory };
+                else
+                    (started.RunningDefinition, started.StartedWith) = (started.Definition, run.Room);
                 started.MachineType = run.MachineType;
                 started.CpuModel = run.CpuModel;
                 started.MachineTypeOf = started.Definition.Machine;
@@ -35,6 +40,9 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
                 return Tell(() => tracker.SetSuspended(suspend.VmId, suspend.StatePath is not null));
             case RecordLive recorded:
                 (await VmAsync(db, recorded.VmId, ct)).RunningDefinition = recorded.Running;
+                return Silent;
+            case RecordPlace place:
+                await PlacementLedger.RecordAsync(db, place.VmId, place.Plan, (place.Generation, place.Also), ct);
                 return Silent;
             case RecordDiskReady disk:
                 await db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, true), ct);
@@ -72,6 +80,9 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
             case RecordSuspend { StatePath: not null } suspend:
                 (await VmAsync(db, suspend.VmId, ct)).SuspendPath = null;
                 return Tell(() => tracker.SetSuspended(suspend.VmId, false));
+            case RecordPlace { Before: { } before } place:
+                await PlacementLedger.RecordAsync(db, place.VmId, before, (null, CpuSet.Empty), ct);
+                return Silent;
             case RecordDiskReady disk:
                 await db.Disks.Where(d => d.Id == disk.DiskId).ExecuteUpdateAsync(set => set.SetProperty(d => d.Ready, false), ct);
                 return Silent;

@@ -4,6 +4,7 @@ using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Jobs;
 using KvmPortal.Engine.Plans.Placement;
 using KvmPortal.Engine.Vms;
+using KvmPortal.Host.Contract;
 using Microsoft.EntityFrameworkCore;
 
 namespace KvmPortal.Engine.Placements;
@@ -51,6 +52,19 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
         {
             turn.Release();
         }
+    }
+
+    /// <summary>Records the place of a running machine inside a transaction of its job. Throws Conflict when the ledger has moved on since the plan was made.</summary>
+    /// <param name="how">The generation that it may be recorded on, null for any; and CPUs that it holds besides.</param>
+    internal static async Task RecordAsync(PortalDb db, VmId vm, PlacementPlan plan, (long? Generation, CpuSet Also) how, CancellationToken ct)
+    {
+        var generation = await GenerationAsync(db, ct);
+        if (how.Generation is { } wanted && wanted != generation)
+            throw new PortalException(ErrorCode.Conflict, Say.LedgerMoves) { Hint = Say.LedgerMovesHint };
+        if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is not { } row)
+            return;
+        (row.Held, row.Plan) = (plan.ToReservation() with { Cpus = plan.Dedicated | how.Also }, plan);
+        await MoveOnAsync(db, generation + 1, ct);
     }
 
     /// <summary>Gives back what the machine holds, unless its process runs or a job of it is under way: first what was changed on the host for it, then its line.</summary>

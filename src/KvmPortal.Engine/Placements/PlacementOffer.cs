@@ -16,7 +16,7 @@ public static class PlacementOffer
         if (!offered.Devices.SequenceEqual(asked.Devices) || !offered.CpuFlags.SequenceEqual(asked.CpuFlags) || (offered.RequirePartition, offered.Label) != (asked.RequirePartition, asked.Label))
             return null;
         var (threads, pages) = (offered.Knobs.Threads != asked.Knobs.Threads, offered.Knobs.Pages != asked.Knobs.Pages);
-        var cpu = definition.Cpu with { Count = offered.Vcpus, Max = definition.Cpu.Max is { } max ? Math.Max(max, offered.Vcpus) : null };
+        var cpu = definition.Cpu.Max is null ? definition.Cpu with { Count = offered.Vcpus } : definition.Cpu with { Count = Math.Min(definition.Cpu.Count, offered.Vcpus), Max = offered.Vcpus };
         // What the definition said in other words would go on to contradict.
         if (threads || cpu.Threads.Value is { } each && (cpu.Max ?? cpu.Count) % each != 0)
             cpu = cpu with { Threads = default(AutoOrInt) };

@@ -83,7 +83,8 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
         return new PlacementRequest
         {
             Vm = id.ToString(),
-            Vcpus = definition.Cpu.Count,
+            // Those that may be plugged later have their places from the start: a neighbour cannot take them meanwhile.
+            Vcpus = definition.Cpu.Max ?? definition.Cpu.Count,
             MemoryMiB = definition.Memory.SizeMiB,
             Profile = profile,
             Knobs = knobs with

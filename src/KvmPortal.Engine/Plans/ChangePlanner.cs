@@ -6,7 +6,7 @@ using KvmPortal.Host.Contract;
 namespace KvmPortal.Engine.Plans;
 
 /// <summary>
-/// Plans a changed definition: each field is live, next boot or refused (hot-plug comes later), and the steps are just what can happen now. Pure.
+/// Plans a changed definition: each field is live, hot-plug, next boot or refused, and the steps are just what can happen now. Pure.
 /// </summary>
 internal static class ChangePlanner
 {
@@ -16,7 +16,8 @@ internal static class ChangePlanner
     public static Plan Plan(VmInputs inputs, VmDefinition before, VmDefinition? running)
     {
         var after = inputs.Definition;
-        var effects = Effects(before, after, running is not null);
+        var room = running is null ? null : PlugRoom.Of(inputs.Vm, inputs.Status);
+        var effects = Effects(before, after, running is not null, room);
         var steps = new List<PlanStep>();
         steps.AddRange(DiskPlanner.MakeMissing(inputs));
         var gone = inputs.Vm.Disks.Where(d => after.Disks.All(x => x.Name != d.Name || x.Cdrom)).ToList();
@@ -24,9 +25,9 @@ internal static class ChangePlanner
             steps.AddRange(DiskPlanner.Delete(gone));
         if (running is not null)
         {
-            var live = LiveSteps(inputs, running, after).ToList();
-            steps.AddRange(live);
             var merged = WithLive(running, after);
+            var live = LiveSteps(inputs, running, after).Concat(PlugPlanner.Steps(inputs.Vm.Id, running, after, room, ref merged)).ToList();
+            steps.AddRange(live);
             if (live.Count > 0)
                 steps.Add(PlanStep.Portal(new RecordLive(inputs.Vm.Id, merged), Say.RecordLive));
         }
@@ -36,16 +37,16 @@ internal static class ChangePlanner
     }
 
     /// <summary>The effect of every field that differs.</summary>
-    public static IReadOnlyList<FieldEffect> Effects(VmDefinition before, VmDefinition after, bool running)
+    public static IReadOnlyList<FieldEffect> Effects(VmDefinition before, VmDefinition after, bool running, PlugRoom? room = null)
     {
         var effects = new List<FieldEffect>();
         Diff(JsonSerializer.SerializeToElement(before, PortalJson.Options), JsonSerializer.SerializeToElement(after, PortalJson.Options), "", effects, running);
-        return effects;
+        return running ? [.. effects.Select(e => PlugPlanner.Judge(e, after, room))] : effects;
     }
 
     /// <summary>Changes that a running machine does not have yet.</summary>
-    public static IReadOnlyList<FieldEffect> Pending(VmDefinition running, VmDefinition wanted) =>
-        [.. Effects(running, wanted, running: true).Where(e => e.Effect is Effect.NextBoot)];
+    public static IReadOnlyList<FieldEffect> Pending(VmDefinition running, VmDefinition wanted, PlugRoom? room = null) =>
+        [.. Effects(running, wanted, running: true, room).Where(e => e.Effect is Effect.NextBoot or Effect.HotPlug)];
 
     /// <summary>The running definition with what changes live taken from the new one.</summary>
     public static VmDefinition WithLive(VmDefinition running, VmDefinition wanted) => running with
@@ -56,6 +57,7 @@ internal static class ChangePlanner
         Autostart = wanted.Autostart,
         Restart = wanted.Restart,
         CloudInit = wanted.CloudInit,
+        Memory = running.Memory with { MinMiB = wanted.Memory.MinMiB, AutoBalloon = wanted.Memory.AutoBalloon },
         Disks = [.. running.Disks.Select(d => wanted.Disks.FirstOrDefault(w => w.Name == d.Name && w.Cdrom == d.Cdrom) is { } w
             ? d with { Limits = w.Limits, Image = d.Cdrom ? w.Image : d.Image } : d)],
     };

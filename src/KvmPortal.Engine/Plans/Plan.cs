@@ -19,8 +19,39 @@ public sealed record Plan
     /// <summary>The exact QEMU command line of a start; null for other plans.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
 
+    /// <summary>How the command line of the next start differs from the one that runs; null for other plans.</summary>
+    [JsonIgnore] public ArgvDifference? NextBoot { get; init; }
+
     /// <summary>The aim is already so.</summary>
     public static Plan Nothing { get; } = new();
+}
+
+/// <summary>Options with their values, one a line, each list in the order of its command line.</summary>
+public sealed record ArgvDifference(IReadOnlyList<string> Removed, IReadOnlyList<string> Added)
+{
+    /// <summary>Options that only one of the two has.</summary>
+    public static ArgvDifference Of(IReadOnlyList<string> before, IReadOnlyList<string> after)
+    {
+        var (old, now) = (Options(before), Options(after));
+        return new ArgvDifference(Without(old, now), Without(now, old));
+    }
+
+    private static List<string> Without(List<string> all, List<string> but)
+    {
+        var left = but.GroupBy(o => o).ToDictionary(g => g.Key, g => g.Count());
+        return [.. all.Where(o => left.GetValueOrDefault(o) is var n && (left[o] = n - 1) < 0)];
+    }
+
+    private static List<string> Options(IReadOnlyList<string> argv)
+    {
+        var options = new List<string>();
+        foreach (var argument in argv.Skip(1))
+            if (options.Count > 0 && !argument.StartsWith('-') && !options[^1].Contains(' ', StringComparison.Ordinal))
+                options[^1] += $" {argument}";
+            else
+                options.Add(argument);
+        return options;
+    }
 }
 
 public enum StepState { Pending, Running, Done, Skipped, Failed, Undone }
@@ -39,6 +70,9 @@ public sealed record PlanStep
     /// <summary>Exactly what a step that sets the host up writes: file, what it says now, what it will say.</summary>
     public IReadOnlyList<HostWrite> Writes { get; init; } = [];
 
+    /// <summary>The QMP commands that it sends to a running machine, as JSON; only in the preview of a change.</summary>
+    [JsonIgnore] public IReadOnlyList<string> Commands { get; init; } = [];
+
     public static PlanStep Host(HostStep step, Sentence summary, Sentence? reason = null) =>
         new() { Kind = step.Kind, Summary = summary, Reason = reason, OnHost = step };
 
@@ -54,6 +88,7 @@ public sealed record PlanStep
 [JsonDerivedType(typeof(RecordRun), "record-run")]
 [JsonDerivedType(typeof(RecordSuspend), "record-suspend")]
 [JsonDerivedType(typeof(RecordLive), "record-live")]
+[JsonDerivedType(typeof(RecordPlace), "record-place")]
 [JsonDerivedType(typeof(RecordDiskReady), "record-disk-ready")]
 [JsonDerivedType(typeof(RecordImage), "record-image")]
 [JsonDerivedType(typeof(RunChild), "run-child")]
@@ -71,13 +106,27 @@ public sealed record ForgetDisk(DiskId DiskId) : PortalStep { public override st
 public sealed record ForgetImage(ImageId ImageId) : PortalStep { public override string Kind => "forget-image"; }
 
 /// <summary>Records the definition version, machine type and accelerator that a start uses. Undo clears it.</summary>
-public sealed record RecordRun(VmId VmId, int DefinitionVersion, string MachineType, Accelerator Accelerator, string CpuModel) : PortalStep { public override string Kind => "record-run"; }
+public sealed record RecordRun(VmId VmId, int DefinitionVersion, string MachineType, Accelerator Accelerator, string CpuModel) : PortalStep
+{
+    public override string Kind => "record-run";
+    public StartedRoom? Room { get; init; }
+}
 
 /// <summary>Records (or with null forgets) where the saved state of a suspended VM is.</summary>
 public sealed record RecordSuspend(VmId VmId, string? StatePath) : PortalStep { public override string Kind => "record-suspend"; }
 
 /// <summary>Records what the running machine has after a live change, so that what still waits for the next boot is known.</summary>
 public sealed record RecordLive(VmId VmId, VmDefinition Running) : PortalStep { public override string Kind => "record-live"; }
+
+/// <summary>Records in the ledger where a running machine is to be. Undo gives back <see cref="Before"/>.</summary>
+/// <param name="Generation">Only on this generation of the ledger; null: on any, for a machine that gives something free.</param>
+public sealed record RecordPlace(VmId VmId, Placement.PlacementPlan Plan, long? Generation) : PortalStep
+{
+    public override string Kind => "record-place";
+    /// <summary>CPUs that it holds besides, until it has left them.</summary>
+    public CpuSet Also { get; init; }
+    public Placement.PlacementPlan? Before { get; init; }
+}
 
 public sealed record RecordDiskReady(DiskId DiskId) : PortalStep { public override string Kind => "record-disk-ready"; }
 

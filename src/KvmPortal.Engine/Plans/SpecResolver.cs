@@ -39,6 +39,10 @@ internal static class SpecResolver
         var placement = inputs.Placement as PlacementPlan;
         warnings.AddRange(placement?.Warnings ?? []);
         reasons.AddRange(PlacementSpec.Reasons(placement));
+        if (placement is not null && max > def.Cpu.Count)
+            reasons.Add(new PlanReason("cpu-max", $"{max}", Say.CpusReservedForMax(def.Cpu.Count, max)));
+        if (placement is not null && def.Memory.MaxMiB > def.Memory.SizeMiB)
+            reasons.Add(new PlanReason("memory-max", $"{def.Memory.SizeMiB}", Say.PlacedMemoryFixed));
 
         var order = BootOrder(def);
         var spec = new MachineSpec
@@ -48,9 +52,9 @@ internal static class SpecResolver
             Accelerator = accelerator,
             MachineType = machineType!,
             Family = def.Machine == MachineChoice.Q35 ? MachineFamily.Q35 : MachineFamily.Microvm,
-            Cpu = CpuChoice.With(placement is null ? new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1) : new CpuSpec(def.Cpu.Count, def.Cpu.Count, model, placement.Topology.Threads), def, placement),
+            Cpu = CpuChoice.With(placement is null ? new CpuSpec(def.Cpu.Count, max, model, def.Cpu.Threads.Value ?? 1) : new CpuSpec(def.Cpu.Count, max, model, placement.Topology.Threads), def, placement),
             LocalClock = def.GuestSystem == GuestSystem.Windows,
-            Memory = new MemorySpec(def.Memory.SizeMiB, PageSizeKiB(def.Memory.Pages)),
+            Memory = new MemorySpec(def.Memory.SizeMiB, PageSizeKiB(def.Memory.Pages)) { MaxMiB = placement is null && def.Memory.MaxMiB > def.Memory.SizeMiB ? def.Memory.MaxMiB : null },
             Firmware = FirmwareOf(def),
             Tpm = def.Firmware.Tpm,
             DirectBoot = def.Boot.Direct is { } d ? new DirectBootSpec(PathOf(inputs, d.Kernel), d.Initrd is null ? null : PathOf(inputs, d.Initrd), d.CommandLine) : null,

@@ -19,7 +19,13 @@ internal static class StartPlanner
         steps.AddRange(DiskPlanner.MakeMissing(inputs));
         if (def.Firmware.Type == FirmwareChoice.Uefi)
             steps.Add(PlanStep.Host(new PrepareMachine { MachineId = vm.Id.Value, Firmware = SpecResolver.FirmwareOf(def) }, Say.PrepareFirmware));
-        steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model),
+        steps.Add(PlanStep.Portal(new RecordRun(vm.Id, vm.Version, resolved.Spec.MachineType, resolved.Spec.Accelerator, resolved.Spec.Cpu.Model)
+            {
+                Room = new StartedRoom(resolved.Spec.Cpu.Max, resolved.Spec.Memory.SizeMiB, resolved.Spec.Memory.MaxMiB)
+                {
+                    Shape = new StartedShape(resolved.Spec.Memory.SizeMiB, resolved.Spec.Placement?.CoresPerSocket ?? resolved.Spec.Cpu.Max / resolved.Spec.Cpu.ThreadsPerCore, resolved.Spec.Placement?.ThreadsPerCore ?? resolved.Spec.Cpu.ThreadsPerCore, resolved.Spec.Cpu.Model),
+                },
+            },
             Say.RecordRun(vm.Version, resolved.Spec.MachineType), Say.RecordRunWhy));
         steps.AddRange(PlacementChores.Steps(resolved.Placement, vm.Id));
         steps.Add(PlanStep.Host(new LaunchMachine { MachineId = vm.Id.Value, Spec = resolved.Spec },
@@ -27,6 +33,8 @@ internal static class StartPlanner
         if (resolved.Spec.Placement is { } placement)
             steps.Add(PlanStep.Host(new PinMachine { MachineId = vm.Id.Value, Placement = placement }, Say.PinMachine(CpuSet.Union(placement.Vcpus).ToString()), Say.PinMachineWhy));
         steps.Add(PlanStep.Host(new RunMachine { MachineId = vm.Id.Value }, Say.LetRun));
+        if (def.Memory.BalloonMiB is { } keep && resolved.Spec is { Balloon: true, RestoreFrom: null })
+            steps.Add(PlanStep.Host(new SetBalloon { MachineId = vm.Id.Value, TargetMiB = keep, BeforeMiB = def.Memory.SizeMiB }, Say.SetBalloon(keep), Say.BalloonAtOnce));
         if (vm.SuspendPath is not null)
             steps.Add(PlanStep.Portal(new RecordSuspend(vm.Id, null), Say.ForgetSaved, Say.ForgetSavedWhy));
         return new Plan { Steps = steps, Reasons = resolved.Reasons, Warnings = resolved.Warnings, Placement = resolved.Placement };

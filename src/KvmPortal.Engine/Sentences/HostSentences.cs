@@ -13,6 +13,7 @@ public static partial class HostSentences
         Say.NotRootOwnUser, Say.NotRootNoViews, Say.NoUidReserved, Say.UsesHostNetwork, Say.NoCompanion, Say.KvmRootOnly, Say.DisksOnNoDevice, Say.NoCgroup2,
         Say.QemuNotStarted, Say.QemuEndedEarly, Say.SwtpmNotStarted, Say.SwtpmHint, Say.QemuClosedEarly, Say.NotQmp, Say.MemlockHint,
         Say.VcpusShareCpus, Say.NoOwnControlGroup, Say.NoCpuPartitions, Say.NotTakenIntoPartition, Say.NoCoreScheduling, Say.OneThreadCores, Say.NoCookie,
+        Say.VcpuRoomHint, Say.MemoryRoomHint, Say.VcpuHeldHint, Say.MemoryHint, Say.GuestStill, Say.GuestStillHint,
     }.ToDictionary(s => s.Text);
 
     private static readonly (Regex Shape, Func<Match, Sentence> Made)[] Shapes =
@@ -39,7 +40,7 @@ public static partial class HostSentences
     {
         if (Fixed.TryGetValue(text, out var known) || OfPreparations.TryGetValue(text, out known))
             return known;
-        foreach (var (shape, made) in Shapes.Concat(ShapesOfPreparations).Concat(ShapesOfPinning))
+        foreach (var (shape, made) in Shapes.Concat(ShapesOfPreparations).Concat(ShapesOfPinning).Concat(ShapesOfPlugging))
             if (shape.Match(text) is { Success: true } match)
                 return made(match);
         return text;

@@ -34,7 +34,7 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         Text("/description", vm.Description, 4096);
         Tags();
         Cpu();
-        Range("/memory/sizeMiB", vm.Memory.SizeMiB, 16, 16 * 1024 * 1024, "MiB");
+        Memory(vm.Memory);
         var names = new HashSet<string>(StringComparer.Ordinal);
         Disks(names);
         Nics(names);
@@ -51,6 +51,34 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
         Limits(vm.Limits);
         Placement(vm.Placement);
         return problems;
+    }
+
+    private void Memory(MemoryDefinition memory)
+    {
+        const int most = 16 * 1024 * 1024;
+        Range("/memory/sizeMiB", memory.SizeMiB, 16, most, "MiB");
+        if (memory.MinMiB is { } min)
+            Range("/memory/minMiB", min, 16, Math.Max(16, memory.SizeMiB), "MiB");
+        if (memory.BalloonMiB is { } target)
+        {
+            Range("/memory/balloonMiB", target, 16, Math.Max(16, memory.SizeMiB), "MiB");
+            if (!memory.Balloon)
+                Add("/memory/balloonMiB", "not-supported", Say.NoBalloon);
+        }
+
+        if (memory.MaxMiB is not { } max)
+            return;
+        Range("/memory/maxMiB", max, memory.SizeMiB, most, "MiB");
+        if (max == memory.SizeMiB)
+            return;
+        if (max % MemorySpec.StepMiB != 0)
+            Add("/memory/maxMiB", "not-a-multiple", Say.MemoryStep(MemorySpec.StepMiB), max / MemorySpec.StepMiB * MemorySpec.StepMiB);
+        if (memory.SizeMiB % MemorySpec.StepMiB != 0)
+            Add("/memory/sizeMiB", "not-a-multiple", Say.MemoryStep(MemorySpec.StepMiB), memory.SizeMiB / MemorySpec.StepMiB * MemorySpec.StepMiB);
+        if (memory.Pages is PagesChoice.Huge2M or PagesChoice.Huge1G)
+            Add("/memory/maxMiB", "not-supported", Say.HugeMemoryFixed);
+        if (vm.Machine == MachineChoice.Microvm)
+            Add("/memory/maxMiB", "not-supported", Say.MicrovmMemoryFixed);
     }
 
     private void Placement(PlacementDefinition placement)
@@ -75,7 +103,7 @@ internal sealed partial class DefinitionValidator(VmDefinition vm, IReadOnlyDict
             Range("/limits/cpuPercent", percent, 1, 1_000_000, null);
         // Less than the guest's own memory would end the machine as soon as it uses it.
         if (limits.MemoryMaxMiB is { } memory)
-            Range("/limits/memoryMaxMiB", memory, vm.Memory.SizeMiB, 16 * 1024 * 1024, Say.UnitMiB);
+            Range("/limits/memoryMaxMiB", memory, vm.Memory.MaxMiB ?? vm.Memory.SizeMiB, 16 * 1024 * 1024, Say.UnitMiB);
         foreach (var (name, value) in ((string, int)[])[("ioReadMiBps", limits.IoReadMiBps), ("ioWriteMiBps", limits.IoWriteMiBps), ("ioReadIops", limits.IoReadIops), ("ioWriteIops", limits.IoWriteIops)])
             Range($"/limits/{name}", value, 0, 100_000_000, null);
         Range("/limits/tasksMax", limits.TasksMax, 32, 100_000, null);

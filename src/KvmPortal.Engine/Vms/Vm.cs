@@ -24,6 +24,8 @@ internal sealed class Vm
 
     /// <summary>The definition that the running (or suspended) machine was started with; null when stopped.</summary>
     public VmDefinition? RunningDefinition { get; set; }
+    /// <summary>The room that its QEMU was started with; null where nobody wrote it down.</summary>
+    public StartedRoom? StartedWith { get; set; }
     /// <summary>Versioned machine type, recorded at the first start: a QEMU upgrade does not change the guest's hardware.</summary>
     public string? MachineType { get; set; }
     /// <summary>Machine choice that <see cref="MachineType"/> belongs to: changing q35 to microvm forgets it.</summary>
@@ -49,6 +51,15 @@ internal sealed class Vm
     public List<Disk> Disks { get; set; } = [];
 
     public VmStatus Status => new(State, Since, Reason, Accelerator, Pid, Generation);
+}
+
+/// <summary>What a run was started with room for; more needs a new start.</summary>
+/// <param name="MemoryMiB">At the start; cannot be unplugged.</param>
+/// <param name="MaxMemoryMiB">Null: memory stays as it is.</param>
+public sealed record StartedRoom(int MaxVcpus, int MemoryMiB, int? MaxMemoryMiB)
+{
+    /// <summary>Null where a former version recorded less.</summary>
+    public StartedShape? Shape { get; init; }
 }
 
 /// <summary>The row of a disk file that a VM owns.</summary>

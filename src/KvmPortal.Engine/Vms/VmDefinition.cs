@@ -119,6 +119,14 @@ public enum PagesChoice { Auto, Small, Huge2M, Huge1G }
 public sealed record MemoryDefinition
 {
     public int SizeMiB { get; init; } = 1024;
+    /// <summary>Up to how much it may grow while the machine runs; null: not at all. Both are multiples of 4 then.</summary>
+    public int? MaxMiB { get; init; }
+    /// <summary>How much of its memory the guest is to keep now, by its balloon; null: all.</summary>
+    public int? BalloonMiB { get; init; }
+    /// <summary>Automatic ballooning leaves the guest at least so much; null: half of <see cref="SizeMiB"/>.</summary>
+    public int? MinMiB { get; init; }
+    /// <summary>When the host is short of memory the portal may take some of this machine by its balloon, and gives it back afterwards.</summary>
+    public bool AutoBalloon { get; init; } = true;
     public PagesChoice Pages { get; init; } = PagesChoice.Auto;
     public bool Balloon { get; init; } = true;
 }

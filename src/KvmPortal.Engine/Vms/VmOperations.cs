@@ -108,7 +108,14 @@ public sealed class VmOperations
         var change = await PrepareChangeAsync(id, definition, expectedVersion, ct, refuse: false);
         if (await store.ReadAsync(db => db.Vms.AnyAsync(v => v.Name == definition.Name && v.Id != id, ct), ct))
             throw NameTaken(definition.Name);
-        return change.Plan;
+        return await ChangePreview.ShowAsync(change.Plan, change.Inputs, context.Host, reader, ct);
+    }
+
+    /// <summary>The definition that takes back what waits for the next boot: the one that runs. Throws Conflict where nothing runs.</summary>
+    public async Task<VmDefinition> RevertedAsync(Caller caller, VmId id, CancellationToken ct)
+    {
+        var vm = await store.ReadAsync(db => db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct), ct) ?? throw PortalException.NotFound("virtual machine", id.ToString());
+        return vm.RunningDefinition is { } running && await tracker.HasProcessAsync(id, ct) ? ChangePlanner.WithLive(running, vm.Definition) : throw new PortalException(ErrorCode.Conflict, Say.NothingToRevert);
     }
 
     public async Task<JobView> DeleteAsync(Caller caller, VmId id, int? expectedVersion, CancellationToken ct)

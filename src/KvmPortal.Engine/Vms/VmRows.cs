@@ -59,7 +59,7 @@ internal static class VmRows
         Confinement = vm.Confinement,
         CreatedAt = vm.CreatedAt,
         ChangedAt = vm.ChangedAt,
-        PendingChanges = vm.RunningDefinition is { } running && status.State is not VmState.Stopped ? ChangePlanner.Pending(running, vm.Definition) : [],
+        PendingChanges = vm.RunningDefinition is { } running && status.State is not VmState.Stopped ? ChangePlanner.Pending(running, vm.Definition, PlugRoom.Of(vm, status)) : [],
         Disks = [.. vm.Disks.OrderBy(d => d.Name, StringComparer.Ordinal).Select(d => new DiskView(d.Id, d.Name, d.Path, d.Format, d.SizeBytes, d.ImageId, d.Linked, d.Ready))],
     };
 }

@@ -59,8 +59,18 @@ public sealed record CpuSpec(int Count, int Max, string Model, int ThreadsPerCor
     public bool HyperV { get; init; }
 }
 
+/// <param name="SizeMiB">At the start.</param>
 /// <param name="PageSizeKiB">4 for ordinary pages, 2048 or 1048576 for huge pages.</param>
-public sealed record MemorySpec(int SizeMiB, int PageSizeKiB);
+public sealed record MemorySpec(int SizeMiB, int PageSizeKiB)
+{
+    /// <summary>Up to how much all of the guest's memory may grow while it runs, MiB; null: not at all. A step of <see cref="StepMiB"/> above <see cref="SizeMiB"/>.</summary>
+    public int? MaxMiB { get; init; }
+    /// <summary>What has been added to <see cref="SizeMiB"/> since the start, MiB.</summary>
+    public int PluggedMiB { get; init; }
+
+    /// <summary>Memory grows and shrinks in steps of so many MiB.</summary>
+    public const int StepMiB = 4;
+}
 
 public enum FirmwareType { Bios, Uefi }
 

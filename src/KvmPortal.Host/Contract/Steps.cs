@@ -20,6 +20,8 @@ namespace KvmPortal.Host.Contract;
 [JsonDerivedType(typeof(EndMachine), "end-machine")]
 [JsonDerivedType(typeof(SaveMachine), "save-machine")]
 [JsonDerivedType(typeof(SetDiskLimits), "set-disk-limits")]
+[JsonDerivedType(typeof(SetVcpus), "set-vcpus")]
+[JsonDerivedType(typeof(SetMemory), "set-memory")]
 [JsonDerivedType(typeof(SetBalloon), "set-balloon")]
 [JsonDerivedType(typeof(ChangeMedium), "change-medium")]
 [JsonDerivedType(typeof(DiscardMachine), "discard-machine")]
@@ -161,7 +163,30 @@ public sealed record SetDiskLimits : MachineStep
     public required DiskLimitsSpec Before { get; init; }
 }
 
-/// <summary>Sets the balloon's target.</summary>
+/// <summary>
+/// Plugs vCPUs into the running machine, or asks its guest to let go of some, up to what it was started with room for; those of a placed machine are put in their places at once.
+/// Waits for the guest; one that does not let go keeps all that it had, and the step fails.
+/// </summary>
+public sealed record SetVcpus : MachineStep
+{
+    public override string Kind => "set-vcpus";
+    public required int Count { get; init; }
+    public required int Before { get; init; }
+}
+
+/// <summary>
+/// Lets the running machine's memory grow or shrink (virtio-mem), between what it was started with and what it was started with room for. Waits for the guest; one that takes or
+/// gives less keeps what it had, and the step fails saying how much it was.
+/// </summary>
+public sealed record SetMemory : MachineStep
+{
+    public override string Kind => "set-memory";
+    /// <summary>All of the guest's memory.</summary>
+    public required int SizeMiB { get; init; }
+    public required int BeforeMiB { get; init; }
+}
+
+/// <summary>Sets the balloon's target: so much of all its memory the guest is to keep.</summary>
 public sealed record SetBalloon : MachineStep
 {
     public override string Kind => "set-balloon";

@@ -134,8 +134,10 @@ internal sealed class ControlGroups
     }
 
     /// <summary>The guest's memory and what QEMU needs beside it: device state, page tables and, under TCG, the translated code (up to 1 GiB).</summary>
+    private static int Most(MemorySpec memory) => memory.MaxMiB ?? memory.SizeMiB;
+
     public static int MemoryMaxMiB(MachineSpec spec) =>
-        spec.Confinement.Limits.MemoryMaxMiB ?? spec.Memory.SizeMiB + spec.Memory.SizeMiB / 32 + (spec.Accelerator == Accelerator.Tcg ? 1536 : 512);
+        spec.Confinement.Limits.MemoryMaxMiB ?? Most(spec.Memory) + Most(spec.Memory) / 32 + (spec.Accelerator == Accelerator.Tcg ? 1536 : 512);
 
     private static bool Limited(ControlGroupSpec limits) => limits.IoReadMiBps + limits.IoWriteMiBps + limits.IoReadIops + limits.IoWriteIops > 0;
 

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 using KvmPortal.Host.Pinning;
+using KvmPortal.Host.Plugging;
 using KvmPortal.Host.Qmp;
 
 namespace KvmPortal.Host.Launch;
@@ -11,6 +12,8 @@ namespace KvmPortal.Host.Launch;
 internal sealed class MachineSteps(RunningMachines machines, HostFolders folders, Func<MachineSpec, CancellationToken, Task<IReadOnlyList<string>>> compose, string bootId, MachinePinning pinning)
 {
     private readonly ConcurrentDictionary<Guid, SemaphoreSlim> launching = new();
+    private readonly VcpuPlug vcpus = new(machines, pinning);
+    private readonly MemoryPlug memory = new(machines);
     private readonly SavedState saved = new(machines, folders);
 
     public async IAsyncEnumerable<StepReport> ApplyAsync(MachineStep step, [EnumeratorCancellation] CancellationToken ct)
@@ -47,8 +50,14 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
                 await machines.Get(set.MachineId).Qmp.SetThrottleAsync(Qemu.DiskNames.ThrottleGroup(set.Disk), set.Limits, ct);
                 yield return new StepDone(set.Limits != set.Before);
                 break;
+            case SetVcpus set:
+                yield return new StepDone(await vcpus.SetAsync(set.MachineId, set.Count, ct));
+                break;
+            case SetMemory set:
+                yield return new StepDone(await memory.SetAsync(set.MachineId, set.SizeMiB, ct));
+                break;
             case SetBalloon set:
-                await machines.Get(set.MachineId).Qmp.BalloonAsync((long)set.TargetMiB << 20, ct);
+                await BalloonAsync(machines.Get(set.MachineId), set.TargetMiB, ct);
                 yield return new StepDone(set.TargetMiB != set.BeforeMiB);
                 break;
             case ChangeMedium change:
@@ -85,8 +94,14 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             case SetDiskLimits set when machines.Find(step.MachineId) is { } machine:
                 await machine.Qmp.SetThrottleAsync(Qemu.DiskNames.ThrottleGroup(set.Disk), set.Before, ct);
                 break;
+            case SetVcpus set when machines.Find(step.MachineId) is not null:
+                await vcpus.SetAsync(set.MachineId, set.Before, ct);
+                break;
+            case SetMemory set when machines.Find(step.MachineId) is not null:
+                await memory.SetAsync(set.MachineId, set.BeforeMiB, ct);
+                break;
             case SetBalloon set when machines.Find(step.MachineId) is { } machine:
-                await machine.Qmp.BalloonAsync((long)set.BeforeMiB << 20, ct);
+                await BalloonAsync(machine, set.BeforeMiB, ct);
                 break;
             case ChangeMedium change when machines.Find(step.MachineId) is not null:
                 await MediumAsync(change.MachineId, change.Disk, change.BeforePath, ct);
@@ -119,6 +134,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             await loading.EndAsync(MachineEnd.Quit, ct);
         if (machines.Find(spec.Id) is { } already)
             return new StepDone(false) { Pid = already.Pid, Confinement = already.Run.Confinement };
+        spec = SavedHardware.Restore(spec);
         if (spec.RestoreFrom is { } state && !File.Exists(state))
             throw new HostException(HostError.NotFound, "The saved state of the machine is gone.") { Hint = "Stop the machine to discard its saved state, then start it afresh." };
         var machine = await machines.LaunchAsync(spec, await compose(spec, ct), bootId, ct);
@@ -207,6 +223,10 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
         await machine.EndAsync(how, ct);
         return true;
     }
+
+    /// <summary>QEMU's balloon knows nothing of memory that was plugged later.</summary>
+    private static Task BalloonAsync(MachineSupervisor machine, int targetMiB, CancellationToken ct) =>
+        machine.Qmp.BalloonAsync((long)Math.Clamp(targetMiB - machine.Run.Spec.Memory.PluggedMiB, 1, machine.Run.Spec.Memory.SizeMiB) << 20, ct);
 
     private async Task MediumAsync(Guid id, string disk, string? path, CancellationToken ct)
     {

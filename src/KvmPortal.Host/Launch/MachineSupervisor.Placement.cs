@@ -33,6 +33,57 @@ internal sealed partial class MachineSupervisor
         Keep(Run with { Placement = placement, Confinement = Run.Confinement is { } report ? report with { Measures = measures } : null });
     }
 
+    /// <summary>Remembers how many vCPUs and how much memory it has now, also over a restart of the portal. Throws NoRoom.</summary>
+    public void KeepHardware(CpuSpec cpu, MemorySpec memory)
+    {
+        if (Run.Spec.Cpu != cpu || Run.Spec.Memory != memory)
+            Keep(Run with { Spec = Run.Spec with { Cpu = cpu, Memory = memory } });
+    }
+
+    private TaskCompletionSource hardwareMoved = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Waits until something holds, looking at each event about hardware and every half second; false when <paramref name="patience"/> ran out.</summary>
+    public async Task<bool> WaitForHardwareAsync(Func<Task<bool>> holds, TimeSpan patience, CancellationToken ct)
+    {
+        var begun = time.GetTimestamp();
+        while (true)
+        {
+            var moved = Volatile.Read(ref hardwareMoved).Task;
+            if (await holds())
+                return true;
+            if (time.GetElapsedTime(begun) > patience)
+                return false;
+            await Task.WhenAny(moved, Task.Delay(TimeSpan.FromMilliseconds(500), time, ct));
+            ct.ThrowIfCancellationRequested();
+        }
+    }
+
+    /// <summary>Throws WrongState where the guest stands still: it can neither take nor give anything.</summary>
+    public void RequireRunningGuest()
+    {
+        if (State != MachineRunState.Running)
+            throw new HostException(HostError.WrongState, "The guest does not run, so it can neither take nor give anything.") { Hint = "Let it run on first." };
+    }
+
+    /// <summary>While a step plugs vCPUs their coming and going is its own.</summary>
+    public bool Plugging { get; set; }
+
+    /// <summary>A guest may let go of a vCPU after its time: threads that are gone are nobody's to watch.</summary>
+    private async Task DeviceGoneAsync()
+    {
+        HardwareMoved();
+        if (Plugging)
+            return;
+        await ReadThreadsAsync(Qmp, CancellationToken.None);
+        if (VcpuThreads.Count is > 0 and var now && now < Run.Spec.Cpu.Count)
+        {
+            KeepHardware(Run.Spec.Cpu with { Count = now }, Run.Spec.Memory);
+            voice.Notice("vcpu-gone", $"The guest has let go of a vCPU after its time had passed; it has {now} now.", warning: true);
+        }
+    }
+
+    private void HardwareMoved() => Interlocked.Exchange(ref hardwareMoved, new(TaskCreationOptions.RunContinuationsAsynchronously)).TrySetResult();
+
     /// <summary>Remembers which CPUs are left to a machine without a placement; null: all of them. Throws NoRoom.</summary>
     public void KeepPool(CpuSet? pool) => Keep(Run with { Pool = pool });
 
@@ -44,7 +95,7 @@ internal sealed partial class MachineSupervisor
         }
         catch (IOException e)
         {
-            throw new HostException(HostError.NoRoom, $"The placement could not be written down: {e.Message}", e);
+            throw new HostException(HostError.NoRoom, $"The machine's record could not be written down: {e.Message}", e);
         }
 
         Run = run;

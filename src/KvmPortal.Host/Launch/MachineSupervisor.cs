@@ -335,6 +335,12 @@ internal sealed partial class MachineSupervisor : IAsyncDisposable
             case "WATCHDOG":
                 voice.Notice("watchdog", $"The guest's watchdog expired (action {Text(happened, "action")}).", warning: true);
                 break;
+            case "DEVICE_DELETED":
+                await DeviceGoneAsync();
+                break;
+            case "MEMORY_DEVICE_SIZE_CHANGE" or "ACPI_DEVICE_OST" or "DEVICE_UNPLUG_GUEST_ERROR":
+                HardwareMoved();
+                break;
             case "VNC_CONNECTED":
                 voice.Notice("vnc-connected", "A viewer connected to the display.");
                 break;

@@ -35,6 +35,7 @@ internal sealed class SavedState(RunningMachines machines, HostFolders folders)
             {
                 await machine.Qmp.StopAsync(ct);
                 await using var file = new FileStream(temporary, Private);
+                SavedHardware.Write(step.Path, machine.Run.Spec);
                 await machine.Qmp.MigrateSpeedAsync(ct);
                 await machine.Qmp.GetFdAsync("save", file.SafeFileHandle, ct);
                 await machine.Qmp.MigrateAsync("fd:save", ct);

@@ -9,7 +9,7 @@ namespace KvmPortal.Host.Metrics;
 internal sealed class MachineSampler(RunningMachines machines, HostMeter hostMeter, TimeProvider time)
 {
     private static readonly TimeSpan QmpPatience = TimeSpan.FromMilliseconds(500);
-    private readonly Dictionary<MachineSupervisor, ProcessMeter?> meters = [];
+    private readonly Dictionary<MachineSupervisor, (ProcessMeter? Meter, IReadOnlyList<int> Threads)> meters = [];
 
     public async IAsyncEnumerable<HostSample> RunAsync(TimeSpan interval, [EnumeratorCancellation] CancellationToken ct)
     {
@@ -26,16 +26,22 @@ internal sealed class MachineSampler(RunningMachines machines, HostMeter hostMet
         finally
         {
             foreach (var meter in meters.Values)
-                meter?.Dispose();
+                meter.Meter?.Dispose();
         }
     }
 
     /// <summary>Null when the machine has just ended.</summary>
     private async Task<MachineSample?> SampleAsync(MachineSupervisor machine, CancellationToken ct)
     {
-        if (!meters.TryGetValue(machine, out var meter))
-            meters[machine] = meter = ProcessMeter.Open(machine.Pid, machine.VcpuThreads);
-        var vcpus = new long[machine.VcpuThreads.Count];
+        var threads = machine.VcpuThreads;
+        if (!meters.TryGetValue(machine, out var known) || !known.Threads.SequenceEqual(threads))
+        {
+            known.Meter?.Dispose();
+            meters[machine] = known = (ProcessMeter.Open(machine.Pid, threads), threads);
+        }
+
+        var meter = known.Meter;
+        var vcpus = new long[threads.Count];
         if (meter is null || !meter.TryRead(out var cpu, out var resident, vcpus))
             return null;
         var sample = new MachineSample { MachineId = machine.Id, CpuNanoseconds = cpu, VcpuNanoseconds = vcpus, RssBytes = resident };
@@ -47,7 +53,7 @@ internal sealed class MachineSampler(RunningMachines machines, HostMeter hostMet
             using var deadline = CancellationTokenSource.CreateLinkedTokenSource(ct);
             deadline.CancelAfter(QmpPatience);
             var stats = machine.Run.Spec.Disks.Count > 0 ? await machine.Qmp.QueryBlockStatsAsync(deadline.Token) : [];
-            var balloon = machine.Run.Spec.Balloon ? (await machine.Qmp.QueryBalloonAsync(deadline.Token)).Actual : (long?)null;
+            var balloon = machine.Run.Spec.Balloon ? (await machine.Qmp.QueryBalloonAsync(deadline.Token)).Actual + ((long)machine.Run.Spec.Memory.PluggedMiB << 20) : (long?)null;
             return sample with
             {
                 BalloonBytes = balloon,
@@ -68,7 +74,7 @@ internal sealed class MachineSampler(RunningMachines machines, HostMeter hostMet
     {
         foreach (var gone in meters.Keys.Where(m => m.Gone.IsCompleted).ToList())
         {
-            meters[gone]?.Dispose();
+            meters[gone].Meter?.Dispose();
             meters.Remove(gone);
         }
     }

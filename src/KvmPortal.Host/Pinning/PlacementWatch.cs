@@ -17,6 +17,7 @@ internal sealed class PlacementWatch(RunningMachines machines, SharedPool pool, 
     {
         public MachineSupervisor Machine { get; } = machine;
         public WatchedMachine Watched { get; } = watched;
+        public IReadOnlyList<int> Vcpus { get; } = machine.VcpuThreads;
         /// <summary>What was last told of its partition.</summary>
         public string? Problem { get; set; }
     }
@@ -82,7 +83,7 @@ internal sealed class PlacementWatch(RunningMachines machines, SharedPool pool, 
         {
             if ((machine.Run.Placement ?? shared) is not { } placement || machine.Gone.IsCompleted)
                 return;
-            if (!watched.TryGetValue(machine.Id, out var known) || known.Machine != machine || !ReferenceEquals(known.Watched.Placement, placement))
+            if (!watched.TryGetValue(machine.Id, out var known) || known.Machine != machine || !known.Vcpus.SequenceEqual(machine.VcpuThreads) || !ReferenceEquals(known.Watched.Placement, placement))
                 watched[machine.Id] = known = new Entry(machine, new WatchedMachine(tree, affinity, time, (machine.Threads, () => machine.IsAlive), placement));
             found = known.Watched.Look(online);
             var problem = machines.PartitionProblem(machine);

@@ -18,7 +18,7 @@ internal static class Curves
         for (var cpu = 0; cpu < virtualCpus.Length; cpu++)
             virtualCpus[cpu] = (long)(Integral(salt + (uint)cpu, seconds) * 1e9);
         var disk = Integral(salt ^ 0x5bd1e995, seconds);
-        var memory = machine.Spec.Memory.SizeMiB * 1024L * 1024;
+        var memory = (machine.Spec.Memory.SizeMiB + machine.Spec.Memory.PluggedMiB) * 1024L * 1024;
         return new MachineSample
         {
             MachineId = machine.Id,

@@ -18,6 +18,8 @@ internal static class MachineSteps
                 ResetMachine reset => Reset(fleet, fleet.Get(reset.MachineId)),
                 EndMachine end => fleet.Find(end.MachineId) is { } machine && End(fleet, machine),
                 SetDiskLimits limits => Limit(fleet.Get(limits.MachineId), limits.Disk, limits.Limits),
+                SetVcpus vcpus => Vcpus(fleet.Get(vcpus.MachineId), vcpus.Count),
+                SetMemory memory => Memory(fleet.Get(memory.MachineId), memory.SizeMiB),
                 SetBalloon balloon => Balloon(fleet, fleet.Get(balloon.MachineId), balloon.TargetMiB),
                 ChangeMedium medium => Medium(fleet.Get(medium.MachineId), medium.Disk, medium.Path),
                 _ => throw new ArgumentException($"Not a step of a running machine: {step.Kind}", nameof(step)),
@@ -48,6 +50,10 @@ internal static class MachineSteps
                     return true;
                 case SetDiskLimits limits:
                     return Limit(machine, limits.Disk, limits.Before);
+                case SetVcpus vcpus:
+                    return Vcpus(machine, vcpus.Before);
+                case SetMemory memory:
+                    return Memory(machine, memory.BeforeMiB);
                 case SetBalloon balloon:
                     return Balloon(fleet, machine, balloon.BeforeMiB);
                 case ChangeMedium medium:
@@ -102,13 +108,37 @@ internal static class MachineSteps
         return true;
     }
 
+    private static bool Vcpus(SimulatedMachine machine, int count)
+    {
+        if (count < 1 || count > machine.Spec.Cpu.Max)
+            throw new HostException(HostError.WrongState, $"The machine was started with room for {machine.Spec.Cpu.Max} vCPUs.") { Hint = "Raise cpu.max and start the machine anew." };
+        if (machine.Spec.Cpu.Count == count)
+            return false;
+        machine.Spec = machine.Spec with { Cpu = machine.Spec.Cpu with { Count = count } };
+        return true;
+    }
+
+    private static bool Memory(SimulatedMachine machine, int sizeMiB)
+    {
+        var memory = machine.Spec.Memory;
+        if (sizeMiB > (memory.MaxMiB ?? memory.SizeMiB))
+            throw new HostException(HostError.WrongState, $"The machine was started with room for {memory.MaxMiB ?? memory.SizeMiB} MiB.") { Hint = "Raise memory.maxMiB and start the machine anew." };
+        if (sizeMiB < memory.SizeMiB)
+            throw new HostException(HostError.WrongState, $"The machine was started with {memory.SizeMiB} MiB, which cannot be unplugged; the balloon can take of it.");
+        if (memory.SizeMiB + memory.PluggedMiB == sizeMiB)
+            return false;
+        machine.BalloonMiB += sizeMiB - memory.SizeMiB - memory.PluggedMiB;
+        machine.Spec = machine.Spec with { Memory = memory with { PluggedMiB = sizeMiB - memory.SizeMiB } };
+        return true;
+    }
+
     private static bool Balloon(Fleet fleet, SimulatedMachine machine, int targetMiB)
     {
         if (!machine.Spec.Balloon)
             throw new HostException(HostError.WrongState, "The machine has no balloon.");
         if (targetMiB <= 0)
             throw new HostException(HostError.QmpFailed, "Parameter 'target' expects a size") { QmpClass = "GenericError" };
-        var reached = Math.Min(targetMiB, machine.Spec.Memory.SizeMiB);
+        var reached = Math.Min(targetMiB, machine.Spec.Memory.SizeMiB + machine.Spec.Memory.PluggedMiB);
         if (machine.BalloonMiB == reached)
             return false;
         machine.BalloonMiB = reached;

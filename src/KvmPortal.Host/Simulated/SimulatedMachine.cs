@@ -9,7 +9,8 @@ internal sealed class SimulatedMachine(MachineSpec spec, int pid, DateTimeOffset
     private TimeSpan _ranBefore;
     private DateTimeOffset _runningSince;
 
-    public MachineSpec Spec { get; } = spec;
+    /// <summary>With what was plugged since its start.</summary>
+    public MachineSpec Spec { get; set; } = spec;
     public Guid Id => Spec.Id;
     public int Pid { get; } = pid;
     public DateTimeOffset StartedAt { get; } = startedAt;

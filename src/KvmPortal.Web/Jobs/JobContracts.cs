@@ -18,6 +18,8 @@ public sealed record PlanStepResponse(string Kind, Sentence Summary, StepState S
 
     /// <summary>Of a step that sets the host up: each file, what it says now and what it will say.</summary>
     public IReadOnlyList<HostWrite> Writes { get; init; } = [];
+    /// <summary>The QMP commands that it sends, as JSON; only in the dry run of a change of a running machine.</summary>
+    public IReadOnlyList<string> Commands { get; init; } = [];
 }
 
 /// <summary>What will happen (dry run) or happened (job).</summary>
@@ -32,15 +34,18 @@ public sealed record PlanResponse
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public PlacementPlan? Placement { get; init; }
     /// <summary>The exact QEMU command line of a start; only in a dry run.</summary>
     public IReadOnlyList<string>? Argv { get; init; }
+    /// <summary>How the command line of the next start differs from the one that runs; only in the dry run of a change.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] public ArgvDifference? NextBoot { get; init; }
 
     public static PlanResponse From(Plan plan) => new()
     {
-        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason) { Writes = s.Writes })],
+        Steps = [.. plan.Steps.Select(s => new PlanStepResponse(s.Kind, s.Summary, s.State, s.Reason) { Writes = s.Writes, Commands = s.Commands })],
         Effects = plan.Effects,
         Reasons = plan.Reasons,
         Warnings = plan.Warnings,
         Placement = plan.Placement,
         Argv = plan.Argv,
+        NextBoot = plan.NextBoot,
     };
 }
 

@@ -25,6 +25,7 @@ internal static class VmsApi
         api.MapPut("/vms/{id}", ReplaceAsync).WithName("replaceVm").Accepts<VmDefinition>("application/json").Produces<VmResponse>();
         api.MapPatch("/vms/{id}", PatchAsync).WithName("patchVm").Accepts<JsonObject>("application/merge-patch+json", "application/json").Produces<VmResponse>();
         api.MapDelete("/vms/{id}", DeleteAsync).WithName("deleteVm").Produces<JobResponse>(202).Produces<PlanResponse>();
+        api.MapPost("/vms/{id}/actions/revert", RevertAsync).WithName("revertVm").Produces<VmResponse>();
         api.MapPost("/vms/{id}/actions/{action}", ActAsync).WithName("actOnVm").Accepts<VmActionRequest>(true, "application/json").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapPost("/vms/actions/{action}", ActOnManyAsync).WithName("actOnVms").Accepts<BulkActionRequest>("application/json").Produces<JobResponse>(202).Produces<PlanResponse>();
         api.MapGet("/vms/{id}/status", StatusAsync).WithName("getVmStatus");
@@ -128,6 +129,14 @@ internal static class VmsApi
         if (context.Request.DryRun())
             return Plan(await vms.PlanDeleteAsync(context.Caller(), vm, version, ct));
         return await JobsApi.AnswerAsync(context, jobs, await vms.DeleteAsync(context.Caller(), vm, version, ct), ct);
+    }
+
+    /// <summary>Takes back the changes that wait for the next boot: the definition becomes what runs. Needs If-Match. `?dryRun=true`: the plan only.</summary>
+    private static async Task<IResult> RevertAsync(HttpContext context, VmOperations vms, JobOperations jobs, string id, CancellationToken ct)
+    {
+        var vm = await vms.ResolveAsync(context.Caller(), id, ct);
+        var version = context.Request.IfMatch();
+        return await UncontestedAsync(version, async () => await ChangeAsync(context, vms, jobs, vm, await vms.RevertedAsync(context.Caller(), vm, ct), version, ct));
     }
 
     /// <summary>start, shutdown, stop, reset, pause, resume or suspend, as a job.</summary>

@@ -33,7 +33,7 @@ internal static class CapabilitySets
         IoUring = true,
         NativeAio = true,
         QueueMapping = major >= 9,
-        Devices = new HashSet<string> { "pvpanic-pci", "tpm-crb", "vmgenid" },
+        Devices = new HashSet<string> { "pvpanic-pci", "virtio-mem-pci", "tpm-crb", "vmgenid" },
         Uefi = Uefi,
         SecureBoot = SecureBoot,
         Tpm = true,

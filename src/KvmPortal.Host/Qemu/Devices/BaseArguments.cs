@@ -126,7 +126,10 @@ internal static class MemoryArguments
         }
 
         c.Arguments.Json("-object", backend);
-        c.Arguments.Add("-m", string.Create(CultureInfo.InvariantCulture, $"size={memory.SizeMiB}M"));
+        if (memory.MaxMiB is { } max)
+            GrowingMemoryArguments.Add(c, max - memory.SizeMiB);
+        else
+            c.Arguments.Add("-m", string.Create(CultureInfo.InvariantCulture, $"size={memory.SizeMiB}M"));
     }
 }
 
