@@ -48,7 +48,7 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     private async Task<Dictionary<string, string>> NamesAsync(Ledger now, CancellationToken ct)
     {
         var held = now.Reservations.Select(r => VmId.Parse(r.Vm, null)).ToList();
-        return held.Count == 0 ? [] : await store.ReadAsync(db => db.Vms.Where(v => held.Contains(v.Id)).ToDictionaryAsync(v => v.Id.ToString(), v => v.Name, ct), ct);
+        return held.Count == 0 ? [] : await store.ReadAsync(db => db.Vms.Where(v => held.Contains(v.Id)).Select(v => new { v.Id, v.Name }).ToDictionaryAsync(v => v.Id.ToString(), v => v.Name, ct), ct);
     }
 
     /// <summary>How the host stands for a machine that holds nothing yet.</summary>
