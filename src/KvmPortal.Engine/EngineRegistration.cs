@@ -1,5 +1,6 @@
 using KvmPortal.Engine.Access;
 using KvmPortal.Engine.Balloons;
+using KvmPortal.Engine.Benchmarks;
 using KvmPortal.Engine.Consoles;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
@@ -122,6 +123,7 @@ public static class EngineRegistration
             sp.GetRequiredService<JobQueue>(), sp.GetRequiredService<VmOperationsContext>()));
         services.AddSingleton(sp => new ScoreOperations(sp.GetRequiredService<VmReader>(), sp.GetRequiredService<PlacementReader>(), sp.GetRequiredService<IMachineHost>()));
         services.AddSingleton(sp => new EvidenceOperations(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<IMachineHost>(), sp.GetRequiredService<TimeProvider>()));
+        services.AddSingleton(sp => new BenchmarkOperations(sp.GetRequiredService<PortalStore>(), new BenchmarkReader(sp.GetRequiredService<VmReader>()), sp.GetRequiredService<JobQueue>()));
         services.AddHosted<AutomaticStarts>();
         services.AddSingleton(sp => new ResumesWhenRoom(sp.GetRequiredService<VmTracker>(), sp.GetRequiredService<VmOperations>(),
             (sp.GetRequiredService<PortalStore>(), sp.GetRequiredService<EngineOptions>()), sp.GetRequiredService<TimeProvider>(), sp.GetRequiredService<ILogger<ResumesWhenRoom>>()));

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using KvmPortal.Host.Benchmarks;
 using KvmPortal.Host.Contract;
 using KvmPortal.Host.Images;
 using KvmPortal.Host.Launch;
@@ -31,6 +32,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     private readonly SettingSteps settings;
     private readonly SharedPool pool;
     private readonly PlacementWatch placements;
+    private readonly BenchmarkSteps benchmarks;
     private readonly SharedReading<HostInventory> inventory;
     private readonly Lazy<Task> found;
     private CpuFacts? cpu;
@@ -48,6 +50,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         pool = new SharedPool(machines, threads, pins, loggers.CreateLogger<SharedPool>());
         steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, pins, pool));
         placements = new PlacementWatch(machines, pool, threads, time, loggers.CreateLogger<PlacementWatch>());
+        benchmarks = new BenchmarkSteps(Path.Combine(options.DataRoot, "host", "benchmark"), paths, BuildAsync, time);
         images = new ImageStore(options, folders);
         disks = new DiskFiles(folders);
         settings = new SettingSteps(KernelFiles.Of(options.KernelRoot), SettingJournals.In(JournalFolder), () => facts.BootId,
@@ -81,6 +84,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
             ApplyHostSetting { Optional: true } e => settings.TryApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             ApplyHostSetting e => settings.ApplyAsync(e.PreparationId, e.Setting, cancellationToken),
             RestoreHostSetting e => settings.RestoreAsync(e.PreparationId, e.Setting, cancellationToken),
+            MeasureLoss e => MeasureLossAsync(e, cancellationToken),
             MachineStep e => steps.ApplyAsync(e, cancellationToken),
             _ => throw new InvalidOperationException($"No step {step.Kind}."),
         };
@@ -110,6 +114,9 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
                     if (report is StepLog)
                         yield return report;
                 break;
+            case MeasureLoss e:
+                benchmarks.Clean(e.MachineId);
+                break;
             case MachineStep e:
                 await steps.UndoAsync(e, cancellationToken);
                 break;
@@ -121,8 +128,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
     /// <inheritdoc/>
     public async Task<IReadOnlyList<string>> ComposeAsync(MachineSpec spec, CancellationToken cancellationToken)
     {
-        var capabilities = await probe.ProbeAsync(cancellationToken) ?? throw new HostException(HostError.Missing, "QEMU is not installed on this host, or older than 7.2.") { Hint = "Install the package qemu-system-x86." };
-        return QemuCommandLine.Build(spec, Facts(capabilities), capabilities);
+        var build = await BuildAsync(spec, cancellationToken);
+        return QemuCommandLine.Build(spec, build.Facts, build.Capabilities);
     }
 
     /// <inheritdoc/>
@@ -234,6 +241,15 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         await machines.DisposeAsync();
     }
 
+    private async Task<BuildContext> BuildAsync(MachineSpec spec, CancellationToken ct)
+    {
+        var capabilities = await probe.ProbeAsync(ct) ?? throw new HostException(HostError.Missing, "QEMU is not installed on this host, or older than 7.2.") { Hint = "Install the package qemu-system-x86." };
+        return new BuildContext(spec, MachinePaths.For(folders, spec.Id), Facts(capabilities), capabilities, new ArgumentList());
+    }
+
+    private IAsyncEnumerable<StepReport> MeasureLossAsync(MeasureLoss step, CancellationToken ct) => machines.Find(step.MachineId) is null ? benchmarks.ApplyAsync(step, ct)
+        : throw new HostException(HostError.WrongState, "The machine runs: its CPUs cannot be measured.");
+
     private string JournalFolder => Path.Combine(options.DataRoot, "host", "settings");
 
     private async Task FindAsync()
@@ -241,7 +257,8 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         const UnixFileMode mine = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         foreach (var folder in (string[])[folders.Run, folders.State, folders.Disks, folders.Images])
             Directory.CreateDirectory(folder, mine);
-        await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile);
+        await Leftovers.EndAsync(argument => disks.IsPart(argument) || argument == proof.GuestFile || argument == probe.PidFile || benchmarks.IsOurs(argument));
+        benchmarks.Sweep();
         SettingJournals.Sweep(JournalFolder, facts.BootId);
         disks.Sweep();
         images.Sweep();

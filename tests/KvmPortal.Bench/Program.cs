@@ -9,6 +9,9 @@ var scenarios = new (string Name, Func<Report, Task> Run)[]
     ("metrics", MetricsScenario.RunAsync),
     ("relay", RelayScenario.RunAsync),
     ("start", StartScenario.RunAsync),
+    ("plan", PlanScenario.RunAsync),
+    ("verify", VerifyScenario.RunAsync),
+    ("guest", GuestScenario.RunAsync),
     ("soak", report => SoakScenario.RunAsync(report, minutes)),
 };
 var wanted = args.Where(a => !a.StartsWith('-')).ToArray();

@@ -46,6 +46,7 @@ internal sealed class FaultPortal : IAsyncDisposable
     public ImageOperations Images => services.GetRequiredService<ImageOperations>();
     public KvmPortal.Engine.Placements.ReplanOperations Replans => services.GetRequiredService<KvmPortal.Engine.Placements.ReplanOperations>();
     public PreparationOperations Preparations => services.GetRequiredService<PreparationOperations>();
+    public KvmPortal.Engine.Benchmarks.BenchmarkOperations Benchmarks => services.GetRequiredService<KvmPortal.Engine.Benchmarks.BenchmarkOperations>();
     public HostOperations Hosts => services.GetRequiredService<HostOperations>();
     public KvmPortal.Engine.Metrics.MetricsQueries Metrics => services.GetRequiredService<KvmPortal.Engine.Metrics.MetricsQueries>();
     public VmTracker Tracker => services.GetRequiredService<VmTracker>();

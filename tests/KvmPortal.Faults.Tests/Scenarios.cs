@@ -194,6 +194,8 @@ internal static class Scenarios
             Ask = async p => [(await p.Preparations.UndoAsync(FaultPortal.Ada, (await p.Preparations.ListAsync(FaultPortal.Ada, default)).Single(v => v.Setting == KernelTree.HugePages).Id, default)).Id],
             Prepared = 1,
         },
+        Benchmark("measure what a guest loses"),
+        Benchmark("measure what a guest loses, cancelled") with { CancelAtCall = 1, Undisturbed = JobState.Cancelled, Ends = [JobState.Cancelled, JobState.Succeeded] },
         new() { Name = "prove the accelerator", Kind = "prove-accelerator", Ask = async p => [(await p.Hosts.ProveAcceleratorAsync(FaultPortal.Ada, default)).Id] },
     ];
 
@@ -228,6 +230,30 @@ internal static class Scenarios
         Prepare = prepare,
         Ask = async p => [(await p.Vms.ActAsync(FaultPortal.Ada, await p.VmAsync(Machine), action, options ?? new VmActionOptions(), default)).Id],
         After = after,
+    };
+
+    /// <summary>On cores of its own, so that the ledger is part of it.</summary>
+    private static Scenario Benchmark(string name) => new()
+    {
+        Name = name,
+        Kind = "benchmark-vm",
+        Prepare = async p =>
+        {
+            foreach (var file in (string[])["vmlinuz", "initrd.img"])
+            {
+                File.Copy(Path.Combine(Template.Repository(), ".cache", "guest", file), Path.Combine(p.Folder.Source, file));
+                await RegisterAsync(p, file, Path.Combine(p.Folder.Source, file));
+            }
+
+            await p.CreateAsync(Define() with
+            {
+                Memory = new() { SizeMiB = 128 },
+                Profile = "hpc",
+                Placement = new() { Knobs = new() { Pages = PageKind.Small, LockMemory = false }, Allow = new(Emulation: true) },
+            });
+        },
+        Ask = async p => [(await p.Benchmarks.StartAsync(FaultPortal.Ada, await p.VmAsync(Machine), new() { Rounds = 3, Kernel = "vmlinuz", Initrd = "initrd.img" }, default)).Id],
+        After = VmState.Stopped,
     };
 
     private static Scenario Change(string name, Func<FaultPortal, Task> prepare, Func<VmDefinition, VmDefinition> change, VmState after) => new()

@@ -32,6 +32,15 @@ internal sealed class Template
         return template;
     }
 
+    /// <summary>The folder of the solution.</summary>
+    public static string Repository()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!File.Exists(Path.Combine(folder, "KvmPortal.sln")))
+            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("The tests are not below their solution.");
+        return folder;
+    }
+
     public RunFolder Copy()
     {
         var copy = Make();

@@ -154,6 +154,32 @@ namespace KvmPortal.Migrations.Sqlite.Migrations
                     b.ToTable("AspNetUsers", (string)null);
                 });
 
+            modelBuilder.Entity("KvmPortal.Engine.Benchmarks.BenchmarkRow", b =>
+                {
+                    b.Property<Guid>("JobId")
+                        .HasColumnType("TEXT");
+
+                    b.Property<long>("At")
+                        .HasColumnType("INTEGER");
+
+                    b.Property<string>("CreatedBy")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<string>("Measurement")
+                        .IsRequired()
+                        .HasColumnType("TEXT");
+
+                    b.Property<Guid>("VmId")
+                        .HasColumnType("TEXT");
+
+                    b.HasKey("JobId");
+
+                    b.HasIndex("VmId", "At");
+
+                    b.ToTable("Benchmarks", (string)null);
+                });
+
             modelBuilder.Entity("KvmPortal.Engine.Events.EventRow", b =>
                 {
                     b.Property<long>("Seq")

@@ -32,6 +32,7 @@ public sealed class PortalDb(DbContextOptions<PortalDb> options) : IdentityDbCon
     internal DbSet<Placements.ReservationRow> Reservations => Set<Placements.ReservationRow>();
     internal DbSet<Placements.ProfileRow> Profiles => Set<Placements.ProfileRow>();
     internal DbSet<HostSnapshotRow> HostSnapshots => Set<HostSnapshotRow>();
+    internal DbSet<Benchmarks.BenchmarkRow> Benchmarks => Set<Benchmarks.BenchmarkRow>();
     internal DbSet<PortalFact> PortalFacts => Set<PortalFact>();
     internal DbSet<IdempotencyKey> IdempotencyKeys => Set<IdempotencyKey>();
 

@@ -139,7 +139,7 @@ internal sealed class JobExecution(Job job, JobStore jobs, StepRunner steps, Job
             Mark(i, done.Changed || i == cut ? StepState.Done : StepState.Skipped);
             if (!done.Changed)
                 Log(Say.SoAlready);
-            if (done.Image is not null || done.Confinement is not null || done.Setting is not null)
+            if (done.Image is not null || done.Confinement is not null || done.Setting is not null || done.Loss is not null)
                 owed.Add((null, db => PortalSteps.KeepAsync(db, job, done, time.GetUtcNow(), stopping)));
         }
 

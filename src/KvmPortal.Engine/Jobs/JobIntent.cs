@@ -18,6 +18,7 @@ namespace KvmPortal.Engine.Jobs;
 [JsonDerivedType(typeof(BulkVmsIntent), "bulk-vms")]
 [JsonDerivedType(typeof(PrepareHostIntent), "prepare-host")]
 [JsonDerivedType(typeof(RestoreHostIntent), "restore-host")]
+[JsonDerivedType(typeof(BenchmarkVmIntent), "benchmark-vm")]
 public abstract record JobIntent;
 
 /// <summary>Make the disks of a new VM, and start it when asked.</summary>
@@ -56,3 +57,8 @@ public sealed record RestoreHostIntent(PreparationId PreparationId) : JobIntent;
 /// <param name="Parallel">Children that may be under way at once.</param>
 /// <param name="StopOnError">After a failure no further child is asked for.</param>
 public sealed record BulkVmsIntent(VmAction Action, int DeadlineSeconds, bool Force, int Parallel, bool StopOnError) : JobIntent;
+
+/// <summary>Measure what a guest in the machine's place loses against the host.</summary>
+/// <param name="Kernel">Image id or name; null: the machine's own of a direct boot, else the host's.</param>
+/// <param name="Initrd">Image id or name.</param>
+public sealed record BenchmarkVmIntent(VmId VmId, int Rounds, string? Kernel, string? Initrd) : JobIntent;

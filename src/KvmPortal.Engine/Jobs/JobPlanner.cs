@@ -1,3 +1,4 @@
+using KvmPortal.Engine.Benchmarks;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Hosts;
 using KvmPortal.Engine.Hosts.Preparations;
@@ -40,6 +41,7 @@ internal sealed class JobPlanner(VmReader vms, ImageReader images, (PreparationR
         BulkVmsIntent => throw new InvalidOperationException("A bulk job runs its children by the plan that it was given."),
         ProveAcceleratorIntent => HostOperations.PlanProof(),
         PrepareHostIntent e => PreparationPlanner.Prepare(await preparations.InputsAsync(e, ct)),
+        BenchmarkVmIntent e => await new BenchmarkReader(vms).PlanAsync(e, await StartInputsAsync(e.VmId, true, log, ct), ct),
         RestoreHostIntent e => await preparations.PlanRestoreAsync(e.PreparationId, ct),
         _ => throw new InvalidOperationException($"No planner for {intent.GetType().Name}."),
     };

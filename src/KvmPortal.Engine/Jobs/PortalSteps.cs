@@ -1,3 +1,4 @@
+using KvmPortal.Engine.Benchmarks;
 using KvmPortal.Engine.Data;
 using KvmPortal.Engine.Events;
 using KvmPortal.Engine.Hosts;
@@ -101,6 +102,8 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
     {
         if (done.Setting is { } outcome)
             await PreparationRecords.KeepAsync(db, job.Id, outcome, now, ct);
+        if (done.Loss is { } loss)
+            await BenchmarkRow.KeepAsync(db, job, loss, ct);
         if (done.Image is { } image)
             await KeepImageAsync(db, image, ct);
         if (done.Confinement is { } report && await db.Vms.FirstOrDefaultAsync(v => v.Id == new VmId(job.TargetId), ct) is { } vm)
@@ -127,6 +130,7 @@ internal sealed class PortalSteps(VmTracker tracker, LiveFeed live, PortalEvents
         var vm = await db.Vms.FirstOrDefaultAsync(v => v.Id == id, ct);
         await db.Disks.Where(d => d.VmId == id).ExecuteDeleteAsync(ct);
         await db.VmRollups.Where(r => r.VmId == id).ExecuteDeleteAsync(ct);
+        await db.Benchmarks.Where(b => b.VmId == id).ExecuteDeleteAsync(ct);
         await MachineUids.FreeAsync(db, id, time.GetUtcNow(), ct);
         if (vm is not null)
             db.Vms.Remove(vm);

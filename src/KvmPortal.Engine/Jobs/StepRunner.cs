@@ -45,7 +45,7 @@ internal sealed class StepRunner(IMachineHost host, JobPlanner planner, PortalSt
     }
 
     /// <summary>Steps that keep the host's CPUs or disks busy: only so many at once, or a whole fleet's start would slow every machine that runs.</summary>
-    private static bool IsHeavy(HostStep step) => step is LaunchMachine or SaveMachine or RegisterImage or CreateDisk { Linked: false, SourcePath: not null };
+    private static bool IsHeavy(HostStep step) => step is LaunchMachine or SaveMachine or RegisterImage or MeasureLoss or CreateDisk { Linked: false, SourcePath: not null };
 
     /// <summary>Undoes a step on the host.</summary>
     public async Task UndoAsync(HostStep step, JobLogger log, CancellationToken ct)

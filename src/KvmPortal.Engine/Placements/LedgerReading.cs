@@ -18,10 +18,10 @@ internal static class LedgerReading
     ];
 
     /// <summary>Asks the planner for each profile, by halving: some dozens of looks, however large the host is.</summary>
-    public static IReadOnlyList<LedgerFit> Fits(Standing standing)
+    public static IReadOnlyList<LedgerFit> Fits(Standing standing, IEnumerable<Profile> profiles)
     {
         var sizes = new Sizes(standing);
-        return [.. Profiles.BuiltIn.Select(p => Fit(sizes, standing, p))];
+        return [.. profiles.Select(p => Fit(sizes, standing, p))];
     }
 
     private static LedgerFit Fit(Sizes sizes, Standing standing, Profile profile)
@@ -34,8 +34,8 @@ internal static class LedgerReading
             Profile = profile,
         };
         if (sizes.Largest(all) is { } best)
-            return new LedgerFit(profile.Name, best.Vcpus, best.MemoryMiB, false);
-        return sizes.Largest(all with { Allow = new PlacementLeeway(Emulation: true) }) is { } slow ? new LedgerFit(profile.Name, slow.Vcpus, slow.MemoryMiB, true) : new LedgerFit(profile.Name, 0, 0, false);
+            return new LedgerFit(profile.Name, profile.Pool, best.Vcpus, best.MemoryMiB, false);
+        return sizes.Largest(all with { Allow = new PlacementLeeway(Emulation: true) }) is { } slow ? new LedgerFit(profile.Name, profile.Pool, slow.Vcpus, slow.MemoryMiB, true) : new LedgerFit(profile.Name, profile.Pool, 0, 0, false);
     }
 
     private static LedgerNode Node(Standing standing, Ledger ledger, TopologyNode node)

@@ -51,6 +51,7 @@ public sealed record LedgerPages(long SizeKiB, long Total, long Held, long Free)
 public sealed record LedgerCache(CpuSet Cpus, int Cores, int FreeCores);
 
 /// <summary>The largest machine of a profile that would find a place now: as many vCPUs as fit, then as much memory as fits with them.</summary>
+/// <param name="Pool">Where it would run.</param>
 /// <param name="Vcpus">0: none fits, not even a small one.</param>
 /// <param name="Emulated">Only without KVM, which the machine must allow.</param>
-public sealed record LedgerFit(string Profile, int Vcpus, long MemoryMiB, bool Emulated);
+public sealed record LedgerFit(string Profile, CpuPool Pool, int Vcpus, long MemoryMiB, bool Emulated);

@@ -19,12 +19,13 @@ public sealed record VmPlacementView(VmId VmId, string Profile, CpuPool Pool, Da
 /// <param name="Costs">What its own knobs cost against the profile.</param>
 /// <param name="SharedCpus">CPUs of the shared pool.</param>
 /// <param name="SharedVcpus">vCPUs of other ordinary machines that run now.</param>
-/// <param name="Names">Of machines by the ids that sentences name them by.</param>
-public sealed record PlacementPreview(PlacementRequest Asked, PlacementOutcome? Outcome, IReadOnlyList<Sentence> Costs, CpuSet SharedCpus, int SharedVcpus, IReadOnlyDictionary<string, string> Names);
+public sealed record PlacementPreview(PlacementRequest Asked, PlacementOutcome? Outcome, IReadOnlyList<Sentence> Costs, CpuSet SharedCpus, int SharedVcpus);
 
 /// <summary>The verbs on places that both doors call.</summary>
 public sealed class PlacementOperations
 {
+    private const int MostOwnProfiles = 20;
+
     private readonly PlacementLedger ledger;
     private readonly PlacementReader reader;
     private readonly VmTracker tracker;
@@ -34,7 +35,7 @@ public sealed class PlacementOperations
     internal PlacementOperations(PlacementLedger ledger, PlacementReader reader, VmTracker tracker, IMachineHost host) => (this.ledger, this.reader, this.tracker, this.host) = (ledger, reader, tracker, host);
 
     /// <summary>What would fit changes only with these.</summary>
-    private sealed record Known(HostTopology Topology, long Generation, KvmVerdict Kvm, IReadOnlyList<LedgerFit> Fits);
+    private sealed record Known(HostTopology Topology, long Generation, KvmVerdict Kvm, IReadOnlyList<(string, int)> Profiles, IReadOnlyList<LedgerFit> Fits);
 
     public async Task<LedgerView> LedgerAsync(Caller caller, CancellationToken ct)
     {
@@ -49,7 +50,7 @@ public sealed class PlacementOperations
         return new LedgerView(now.Generation, [.. lines], LedgerReading.Nodes(standing, now), standing.Topology.Online - standing.Dedicated, SharedVcpus(machines, now, null))
         {
             Housekeeping = standing.Housekeeping,
-            Fits = Fits(standing, facts),
+            Fits = Fits(standing, facts, await reader.ProfilesAsync(MostOwnProfiles, ct)),
         };
     }
 
@@ -86,9 +87,7 @@ public sealed class PlacementOperations
             return null;
         var asked = PlacementReader.RequestOf(vm, definition, profile);
         var outcome = PlacementReader.Wants(profile) ? await reader.PlanAsync(vm, definition, profile, await host.GetFactsAsync(ct), ct) : null;
-        var named = now.Reservations.Select(r => r.Vm).ToHashSet();
-        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, now, id),
-            machines.Where(m => named.Contains(m.Id.ToString())).ToDictionary(m => m.Id.ToString(), m => m.Name));
+        return new PlacementPreview(asked, outcome, [.. asked.Knobs.Costs(asked.Profile)], topology.Online - CpuSet.Union(now.Reservations.Select(r => r.Cpus)), SharedVcpus(machines, now, id));
     }
 
     private static int SharedVcpus(IEnumerable<VmSummary> machines, Ledger now, VmId? but)
@@ -97,12 +96,13 @@ public sealed class PlacementOperations
         return machines.Where(v => v.Status.Pid is not null && v.Id != but && !held.Contains(v.Id)).Sum(v => v.CpuCount);
     }
 
-    private IReadOnlyList<LedgerFit> Fits(Standing standing, HostFacts facts)
+    private IReadOnlyList<LedgerFit> Fits(Standing standing, HostFacts facts, IReadOnlyList<(Profile Knobs, int Version)> profiles)
     {
-        if (known is { } last && ReferenceEquals(last.Topology, standing.Topology) && last.Generation == standing.Generation && last.Kvm == facts.Kvm.Verdict)
+        var versions = profiles.Select(p => (p.Knobs.Name, p.Version)).ToList();
+        if (known is { } last && ReferenceEquals(last.Topology, standing.Topology) && (last.Generation, last.Kvm) == (standing.Generation, facts.Kvm.Verdict) && last.Profiles.SequenceEqual(versions))
             return last.Fits;
-        var fits = LedgerReading.Fits(standing);
-        known = new Known(standing.Topology, standing.Generation, facts.Kvm.Verdict, fits);
+        var fits = LedgerReading.Fits(standing, profiles.Select(p => p.Knobs));
+        known = new Known(standing.Topology, standing.Generation, facts.Kvm.Verdict, versions, fits);
         return fits;
     }
 }

@@ -27,14 +27,28 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     public async Task<Profile?> FindProfileAsync(string name, CancellationToken ct) =>
         Profiles.Find(name) ?? await store.ReadAsync(db => db.Profiles.Where(p => p.Name == name).Select(p => p.Knobs).FirstOrDefaultAsync(ct), ct);
 
+    /// <summary>The portal's own and then the operators' by name, the first <paramref name="most"/> of them.</summary>
+    public async Task<IReadOnlyList<(Profile Knobs, int Version)>> ProfilesAsync(int most, CancellationToken ct)
+    {
+        var own = await store.ReadAsync(db => db.Profiles.OrderBy(p => p.Name).Take(most).Select(p => new { p.Name, p.Knobs, p.Version }).ToListAsync(ct), ct);
+        return [.. Profiles.BuiltIn.Select(p => (p, 0)), .. own.Select(p => (p.Knobs with { Name = p.Name }, p.Version))];
+    }
+
     public static Problem UnknownProfile(string name) =>
         new Problem("/profile", "unknown-profile", Say.NoSuchProfile(name.Length > 64 ? name[..64] : name)).WithFit(Profiles.General.Name);
 
-    /// <summary>Where a machine of this definition would go now, or why nowhere.</summary>
+    /// <summary>Where a machine of this definition would go now, or why nowhere; other machines are named as people know them.</summary>
     public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct)
     {
         var now = await ledger.ReadAsync(ct);
-        return PlacementPlanner.Plan(await TopologyAsync(ct, now.Generation), now, Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+        var outcome = PlacementPlanner.Plan(await TopologyAsync(ct, now.Generation), now, Policy, RequestOf(id, definition, profile), ConditionOf(facts, definition.Accelerator));
+        return PlacementNames.Say(outcome, await NamesAsync(now, ct));
+    }
+
+    private async Task<Dictionary<string, string>> NamesAsync(Ledger now, CancellationToken ct)
+    {
+        var held = now.Reservations.Select(r => VmId.Parse(r.Vm, null)).ToList();
+        return held.Count == 0 ? [] : await store.ReadAsync(db => db.Vms.Where(v => held.Contains(v.Id)).Select(v => new { v.Id, v.Name }).ToDictionaryAsync(v => v.Id.ToString(), v => v.Name, ct), ct);
     }
 
     /// <summary>How the host stands for a machine that holds nothing yet.</summary>

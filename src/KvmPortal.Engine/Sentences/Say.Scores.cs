@@ -140,4 +140,11 @@ public static partial class Say
     public static Sentence GainDisk => Make("host CPU at queue depth 32 (QEMU commit fc73548e)");
     public static Sentence EvidenceNotRunning => Make("The machine does not run: there is nothing to measure.");
     public static Sentence EvidenceBusy => Make("Other machines are being measured: try again soon.");
+    public static Sentence BenchmarkRunning => Make("The machine runs: its CPUs cannot be measured.");
+    public static Sentence BenchmarkRunningHint => Make("Shut it down first; the benchmark uses a throw-away guest in its place.");
+    public static Sentence BenchmarkMemory(int least) => Make($"The benchmark's guest needs at least {least} MiB of memory.");
+    public static Sentence MeasureLoss(int rounds, string cpus) => Make($"Measure {rounds} pairs of rounds, on the host's CPUs {cpus} and in a throw-away guest on the same CPUs.");
+    public static Sentence MeasureLossFloating(int rounds) => Make($"Measure {rounds} pairs of rounds, on the host's shared CPUs and in a throw-away guest on the same CPUs.");
+    public static Sentence MeasureLossWhy => Make("The same program in both places, in turns: what differs is the guest's loss. The machine's own disks are not touched.");
+    public static Sentence MeasureLossEmulated => Make("The guest is emulated: the figure will be that of emulation and says nothing of KVM.");
 }

@@ -29,6 +29,7 @@ namespace KvmPortal.Host.Contract;
 [JsonDerivedType(typeof(DeleteImageFile), "delete-image-file")]
 [JsonDerivedType(typeof(ApplyHostSetting), "apply-host-setting")]
 [JsonDerivedType(typeof(RestoreHostSetting), "restore-host-setting")]
+[JsonDerivedType(typeof(MeasureLoss), "measure-loss")]
 public abstract record HostStep
 {
     /// <summary>The step's stable name, as in the JSON.</summary>
@@ -269,4 +270,6 @@ public sealed record StepDone(bool Changed) : StepReport
     public ReceivedImage? Image { get; init; }
     /// <summary>After <see cref="ApplyHostSetting"/> and <see cref="RestoreHostSetting"/>.</summary>
     public SettingOutcome? Setting { get; init; }
+    /// <summary>After <see cref="MeasureLoss"/>.</summary>
+    public LossMeasurement? Loss { get; init; }
 }

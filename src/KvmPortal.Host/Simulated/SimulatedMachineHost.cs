@@ -13,6 +13,7 @@ namespace KvmPortal.Host.Simulated;
 /// <item><term>fail-start</term><description>the launch fails with exit code 1 and a line of QEMU's stderr</description></item>
 /// <item><term>slow-start</term><description>the launch takes five seconds and reports progress</description></item>
 /// <item><term>ignore-shutdown</term><description>the guest does not react to the power button</description></item>
+/// <item><term>drift</term><description>the thread of its first vCPU is never where its placement says</description></item>
 /// <item><term>crash-NNs</term><description>QEMU dies NN seconds after the machine first ran, e.g. <c>web-crash-10s</c></description></item>
 /// <item><term>panic-NNs</term><description>the guest's kernel panics NN seconds after the machine first ran</description></item>
 /// <item><term>ioerror-NNs</term><description>a disk is full NN seconds after the machine first ran; the machine pauses</description></item>

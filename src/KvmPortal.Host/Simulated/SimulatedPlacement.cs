@@ -31,6 +31,20 @@ internal static class SimulatedPlacement
         };
     }
 
+    /// <summary>A guest in its place loses about 2 %, one that floats about 8 %; each pair a little more or less.</summary>
+    public static LossMeasurement Loss(MeasureLoss step, DateTimeOffset now)
+    {
+        var placement = step.Spec.Placement;
+        var pairs = Enumerable.Range(0, step.Rounds).Select(i =>
+        {
+            var slower = (placement is null ? 1.08 : 1.02) + ((i % 3 - 1) * 0.004);
+            long Guest(long host) => (long)(host * slower);
+            return new LossPair(i % step.Spec.Cpu.Count, new LossRound(40_000_000, 30_000_000, 2_000_000, 3_000, 9_000, 12_000_000),
+                new LossRound(Guest(40_000_000), Guest(30_000_000), Guest(2_000_000), 9_000 + (i * 100), 30_000, Guest(12_600_000)));
+        }).ToList();
+        return new LossMeasurement(step.MachineId, now, step.Spec.Accelerator, step.KernelPath ?? "/boot/vmlinuz-simulated", placement is null ? CpuSet.Empty : CpuSet.Union(placement.Vcpus), pairs, null);
+    }
+
     private static List<VcpuEvidence> Vcpus(SimulatedMachine machine, DateTimeOffset now)
     {
         var ran = (long)machine.Uptime(now).TotalMilliseconds * 1_000_000;

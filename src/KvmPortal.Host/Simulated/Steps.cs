@@ -63,6 +63,14 @@ internal sealed class Steps(Fleet fleet, Store store, (StepHolds Holds, SettingS
                 _provenAt ??= time.GetUtcNow();
                 yield return new StepDone(!proven) { Kvm = Kvm };
                 break;
+            case MeasureLoss measure:
+                for (var pair = 1; pair <= measure.Rounds; pair++)
+                {
+                    await PauseAsync(cancellationToken);
+                    yield return new StepProgress(pair, measure.Rounds);
+                }
+                yield return new StepDone(true) { Loss = SimulatedPlacement.Loss(measure, time.GetUtcNow()) };
+                break;
             case ApplyHostSetting apply:
                 await foreach (var report in apply.Optional ? more.Settings.TryApplyAsync(apply.PreparationId, apply.Setting, cancellationToken) : more.Settings.ApplyAsync(apply.PreparationId, apply.Setting, cancellationToken))
                     yield return report;

@@ -48,15 +48,6 @@ public static partial class PlacementWords
         return Cpu().Replace(Node().Replace(choice, m => text["choice.node", m.Groups[1].Value]), m => text["choice.cpu", m.Groups[1].Value]);
     }
 
-    /// <summary>A sentence in the reader's language, with machines by their names.</summary>
-    public static string Say(Sentence sentence, IReadOnlyDictionary<string, string>? names)
-    {
-        var said = Words.Say(sentence)!;
-        foreach (var (id, name) in names ?? new Dictionary<string, string>())
-            said = said.Replace(id, name, StringComparison.Ordinal);
-        return said;
-    }
-
     /// <summary>A page size of the host.</summary>
     public static string Pages(long kib) => Format.Bytes(kib * 1024.0);
 

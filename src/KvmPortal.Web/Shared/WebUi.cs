@@ -44,6 +44,7 @@ public static class WebUi
         services.AddTransient<VmListModel>();
         services.AddTransient<VmModel>();
         services.AddTransient<KvmPortal.Web.Scores.ScoreModel>();
+        services.AddTransient<KvmPortal.Web.Scores.LossModel>();
         services.AddScoped<CreateModel>();
         services.AddTransient<JobListModel>();
         services.AddTransient<JobModel>();

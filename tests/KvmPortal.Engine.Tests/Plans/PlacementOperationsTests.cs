@@ -103,6 +103,18 @@ public sealed class PlacementOperationsTests
         Assert.Equal(64, ordinary.SharedCpus.Count);
     }
 
+    [Fact]
+    public async Task Sentences_name_machines_by_their_names()
+    {
+        await using var portal = await TestPortal.StartAsync();
+        var vm = await portal.CreateAsync(Machine("low-latency", 15, 8 * 1024));
+        await portal.ActAsync(vm.Id, VmAction.Start);
+        var refusal = Assert.IsType<PlacementRefusal>((await PreviewAsync(portal, Machine("low-latency", 16, 8 * 1024))).Outcome);
+        var release = Assert.Single(refusal.Remedies, r => r.Advice.Code == "fix-release").Advice;
+        Assert.EndsWith("e.g. lat.", release.Text, StringComparison.Ordinal);
+        Assert.Equal("lat", release.Values["machines"].Text);
+    }
+
     private static async Task<PlacementPreview> PreviewAsync(TestPortal portal, VmDefinition definition) => (await portal.Get<PlacementOperations>().PreviewAsync(TestPortal.Ada, null, definition, default))!;
 
     private static VmDefinition Machine(string profile, int cpus, int memory) => TestPortal.Machine("lat") with

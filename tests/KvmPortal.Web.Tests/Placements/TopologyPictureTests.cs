@@ -25,7 +25,7 @@ public sealed class TopologyPictureTests : BunitContext
         var picture = Render<HostTopology>(p => p.Add(t => t.Host, Simulated()).Add(t => t.Uses, new CpuUses(Ledger())));
         Assert.Equal("CPU 17, core 17,49: lat-1 (vCPU 0)", Cpu(picture, 17).GetAttribute("aria-label"));
         Assert.Equal("A v0", Cpu(picture, 17).QuerySelector("i")!.TextContent);
-        Assert.Equal("A idle", Cpu(picture, 49).QuerySelector("i")!.TextContent);
+        Assert.Equal("A –", Cpu(picture, 49).QuerySelector("i")!.TextContent);
         Assert.Equal("B v1", Cpu(picture, 20).QuerySelector("i")!.TextContent);
         Assert.Equal("AB em", Cpu(picture, 16).QuerySelector("i")!.TextContent);
         Assert.Contains("Kept for the host: lat-1 (QEMU (emulator), vhost (vhost)); hpc-1 (QEMU (emulator)", Cpu(picture, 16).GetAttribute("aria-label"), StringComparison.Ordinal);
@@ -116,7 +116,7 @@ public sealed class TopologyPictureTests : BunitContext
         CpuSet.Range(0, 16), 3)
     {
         Housekeeping = CpuSet.Of(0, 16, 32, 48),
-        Fits = [new LedgerFit("general", 8, 4096, false), new LedgerFit("hpc", 0, 0, false)],
+        Fits = [new LedgerFit("general", CpuPool.Shared, 8, 4096, false), new LedgerFit("hpc", CpuPool.Dedicated, 0, 0, false)],
     };
 
     private static LedgerLine Line(VmId id, string name, int[] vcpus, CpuSet idle, CpuSet host) =>
