@@ -37,7 +37,7 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     public static Problem UnknownProfile(string name) =>
         new Problem("/profile", "unknown-profile", Say.NoSuchProfile(name.Length > 64 ? name[..64] : name)).WithFit(Profiles.General.Name);
 
-    /// <summary>Where a machine of this definition would go now, or why nowhere; other machines are named as people know them.</summary>
+    /// <summary>Where a machine of this definition would go now, or why nowhere; in sentences that name machines by their names.</summary>
     public async Task<PlacementOutcome> PlanAsync(VmId id, VmDefinition definition, Profile profile, HostFacts facts, CancellationToken ct)
     {
         var now = await ledger.ReadAsync(ct);
@@ -54,8 +54,8 @@ internal sealed class PlacementReader(IMachineHost host, PlacementLedger ledger,
     /// <summary>How the host stands for a machine that holds nothing yet.</summary>
     public async Task<(Standing Standing, Ledger Ledger)> StandingAsync(HostFacts facts, CancellationToken ct)
     {
-        var (topology, now) = (await TopologyAsync(ct), await ledger.ReadAsync(ct));
-        return (new Standing(topology, now, Policy, ConditionOf(facts, AcceleratorChoice.Auto), ""), now);
+        var now = await ledger.ReadAsync(ct);
+        return (new Standing(await TopologyAsync(ct, now.Generation), now, Policy, ConditionOf(facts, AcceleratorChoice.Auto), ""), now);
     }
 
     private static PlacementPolicy Policy { get; } = new();

@@ -66,7 +66,9 @@ internal static class CpuArguments
         var threads = c.Spec.Placement?.ThreadsPerCore ?? cpu.ThreadsPerCore;
         // AMD guests see threads of a core only with this flag, and QEMU does not pass it through by itself.
         var topology = threads > 1 && cpu.Model == "host" && c.Facts.Cpu.Vendor is "AuthenticAMD" or "HygonGenuine" ? ",topoext=on" : "";
-        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + topology + (c.Spec.Accelerator == Accelerator.Kvm ? Paravirtual(cpu) : ""));
+        c.Arguments.Add("-cpu", ArgumentList.Word(cpu.Model) + topology + (c.Spec.Accelerator == Accelerator.Kvm ? Paravirtual(cpu)
+            // A kernel that sees "enhanced rep movsb" copies with it, and TCG carries that out byte by byte: without, an emulated guest's disk and network are twice as fast.
+            : cpu.Model == "max" ? ",erms=off" : ""));
         c.Arguments.Add("-smp", c.Spec.Placement is { } placement ? Placed(cpu, placement)
             : string.Create(CultureInfo.InvariantCulture, $"cpus={cpu.Count},maxcpus={cpu.Max},sockets=1,cores={cpu.Max / threads},threads={threads}"));
     }
