@@ -34,7 +34,7 @@ public sealed partial class SchemaTests
     [Fact]
     public void Every_event_that_is_followed_is_one_of_QEMUs()
     {
-        var followed = EventCase().Matches(File.ReadAllText(Path.Combine(Root(), "src/KvmPortal.Host/Launch/MachineSupervisor.cs"))).SelectMany(m => m.Groups[1].Captures.Select(c => c.Value)).ToList();
+        var followed = Directory.GetFiles(Path.Combine(Root(), "src/KvmPortal.Host/Launch"), "MachineSupervisor*.cs").SelectMany(f => EventCase().Matches(File.ReadAllText(f))).SelectMany(m => m.Groups[1].Captures.Select(c => c.Value)).ToList();
         Assert.True(followed.Count > 8);
         Assert.All(followed, name => Assert.True(Schema.TryGetValue(name, out var e) && e["meta-type"]!.GetValue<string>() == "event", name));
     }
@@ -44,10 +44,10 @@ public sealed partial class SchemaTests
     {
         var speakers = Directory.GetFiles(Path.Combine(Root(), "src"), "*.cs", SearchOption.AllDirectories).Where(f => !f.Contains("/obj/", StringComparison.Ordinal) && Execute().IsMatch(File.ReadAllText(f))).Select(Path.GetFileName).Order();
         // The probe asks a QEMU without a machine for its schema.
-        Assert.Equal(["QmpClient.cs", "QmpCommands.cs"], speakers.Except(["QemuProbe.cs"]));
+        Assert.Equal(["QmpClient.cs", "QmpCommands.cs", "QmpPlugging.cs"], speakers.Except(["QemuProbe.cs"]));
     }
 
-    private static IEnumerable<MethodInfo> Methods() => typeof(QmpCommands).GetMethods(BindingFlags.Public | BindingFlags.Static).Where(m => m.GetParameters() is [var first, ..] && first.ParameterType == typeof(QmpClient));
+    private static IEnumerable<MethodInfo> Methods() => new[] { typeof(QmpCommands), typeof(QmpPlugging) }.SelectMany(t => t.GetMethods(BindingFlags.Public | BindingFlags.Static)).Where(m => m.GetParameters() is [var first, ..] && first.ParameterType == typeof(QmpClient));
 
     private static object Sample(Type type, QmpClient client, SafeFileHandle handle) =>
         type == typeof(QmpClient) ? client
@@ -57,6 +57,7 @@ public sealed partial class SchemaTests
         : type == typeof(bool) ? true
         : type == typeof(SafeFileHandle) ? handle
         : type == typeof(DiskLimitsSpec) ? new DiskLimitsSpec(10, 20)
+        : type == typeof(QmpPlugging.VcpuSlot) ? new QmpPlugging.VcpuSlot("max-x86_64-cpu", new Dictionary<string, long>(), null)
         : type == typeof(CancellationToken) ? TestContext.Current.CancellationToken
         : throw new InvalidOperationException($"No sample of {type}.");
 
