@@ -28,7 +28,8 @@ internal static class Invariants
             if ((vm.SuspendPath is not null) != (vm.Shown == VmState.Suspended))
                 wrong.Add(new(Breach.WrongState, $"{vm.Name} is {vm.Shown} but its saved state is recorded as {vm.SuspendPath ?? "none"}"));
             var saved = found.Files.Where(f => f.Contains($"/machines/{vm.Id:N}/suspend.state", StringComparison.Ordinal)).ToList();
-            if (vm.SuspendPath is { } path ? !saved.SequenceEqual([path]) : saved.Count > 0)
+            // The state itself, and what hardware it was saved from.
+            if (vm.SuspendPath is { } path ? !saved.Order().SequenceEqual([path, path + ".hardware"]) : saved.Count > 0)
                 wrong.Add(new(Breach.Leak, $"{vm.Name} is {vm.Shown}; files of saved state: {string.Join(' ', saved)}"));
             if (HasProcess(vm.Shown) && !vm.HasRunning)
                 wrong.Add(new(Breach.WrongState, $"{vm.Name} runs, but what it runs is not recorded"));

@@ -165,7 +165,7 @@ internal sealed class MachineSteps(RunningMachines machines, HostFolders folders
             throw new HostException(HostError.WrongState, "The guest has crashed: reset it or stop it.");
         // State that has run on must never be loaded again: the disks have moved on.
         if (machine.Run.Spec.RestoreFrom is { } state)
-            File.Delete(state);
+            SavedHardware.Delete(state);
         pinning.SettleShared(machine);
         await machine.Qmp.ContAsync(ct);
         await machine.RefreshAsync(null, ct);

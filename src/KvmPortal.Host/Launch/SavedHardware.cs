@@ -23,5 +23,12 @@ internal sealed record SavedHardware(CpuSpec Cpu, MemorySpec Memory)
         }
     }
 
+    /// <summary>Removes saved state with what stands beside it.</summary>
+    public static void Delete(string statePath)
+    {
+        File.Delete(statePath);
+        File.Delete(PathOf(statePath));
+    }
+
     private static string PathOf(string statePath) => statePath + ".hardware";
 }

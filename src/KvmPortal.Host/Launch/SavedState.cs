@@ -90,7 +90,7 @@ internal sealed class SavedState(RunningMachines machines, HostFolders folders)
             if (machines.Find(step.MachineId) is not { } machine)
                 return;
             await EndMigrationAsync(machine, ct);
-            File.Delete(step.Path);
+            SavedHardware.Delete(step.Path);
             // After a finished migration QEMU must go on once, or it could never be saved again.
             var finished = (await machine.Qmp.QueryStatusAsync(ct)).Status == "postmigrate";
             if (step.RunOn || finished)
