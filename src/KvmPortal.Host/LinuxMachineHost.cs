@@ -48,7 +48,7 @@ public sealed class LinuxMachineHost : IMachineHost, IAsyncDisposable
         var threads = new ThreadTree(paths);
         var pins = new Pins(threads, new KernelAffinity());
         pool = new SharedPool(machines, threads, pins, loggers.CreateLogger<SharedPool>());
-        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, pins, pool));
+        steps = new MachineSteps(machines, folders, ComposeAsync, facts.BootId, new MachinePinning(machines, pins, pool, new RealtimeVcpus(paths)));
         placements = new PlacementWatch(machines, pool, threads, time, loggers.CreateLogger<PlacementWatch>());
         benchmarks = new BenchmarkSteps(Path.Combine(options.DataRoot, "host", "benchmark"), paths, BuildAsync, time);
         images = new ImageStore(options, folders);

@@ -6,7 +6,7 @@ namespace KvmPortal.Browser.Tests;
 /// <summary>Every page in Chromium on the simulated host: both languages, both themes, both widths, no error in the console, no accessibility violation.</summary>
 public sealed class PagesTests(BrowserPortal portal) : IClassFixture<BrowserPortal>
 {
-    private static readonly string[] Paths = ["/", "/machines", "/machines/new", "/images", "/hosts", "/hosts/readiness", "/hosts/preparation", "/hosts/hardware", "/hosts/ledger", "/hosts/history", "/jobs", "/account"];
+    private static readonly string[] Paths = ["/", "/machines", "/machines/new", "/images", "/hosts", "/hosts/readiness", "/hosts/preparation", "/hosts/hardware", "/hosts/ledger", "/hosts/history", "/profiles", "/jobs", "/account"];
     private static readonly string[] Tabs = ["", "/console", "/hardware", "/placement", "/jobs", "/events", "/definition"];
 
     [Fact]

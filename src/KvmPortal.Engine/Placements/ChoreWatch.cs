@@ -15,7 +15,8 @@ namespace KvmPortal.Engine.Placements;
 internal sealed class ChoreWatch(PlacementLedger ledger, IMachineHost host, (VmTracker Tracker, PortalStore Store) vms, (PortalEvents Events, TimeProvider Time) portal, ILogger<ChoreWatch> logger) : BackgroundService
 {
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(4);
-    private readonly HashSet<Guid> told = [];
+    private static readonly TimeSpan Quiet = TimeSpan.FromMinutes(1);
+    private readonly Dictionary<Guid, long> toldAt = [];
     private readonly Dictionary<VmId, (DateTimeOffset Since, IReadOnlyList<PlacementChore> Chores)> known = [];
 
     /// <inheritdoc/>
@@ -37,7 +38,12 @@ internal sealed class ChoreWatch(PlacementLedger ledger, IMachineHost host, (VmT
     {
         var holders = await ledger.SinceAsync(ct);
         foreach (var gone in known.Keys.Where(id => !holders.ContainsKey(id)).ToList())
+        {
+            foreach (var chore in known[gone].Chores)
+                toldAt.Remove(chore.Id);
             known.Remove(gone);
+        }
+
         foreach (var (id, since) in holders)
         {
             if (await vms.Tracker.FindAsync(id, ct) is not { Status.State: VmState.Running or VmState.Paused } vm)
@@ -63,15 +69,15 @@ internal sealed class ChoreWatch(PlacementLedger ledger, IMachineHost host, (VmT
         var look = await host.LookAtSettingAsync(chore.Setting, chore.Id, ct);
         var moved = look.Made.Where(v => v.Now is not null && v.Now != v.Wanted).ToList();
         if (look.InForce || moved.Count == 0)
-        {
-            told.Remove(chore.Id);
             return;
-        }
 
         var target = new JobTarget(TargetType.Vm, vm.Id.Value, vm.Name);
         var drift = Say.ChoreMoved(moved[0].Path, moved[0].Now!, moved[0].Wanted);
-        // Somebody who changes it again and again is not told of each time.
-        if (told.Add(chore.Id))
+        // Somebody who changes it again and again (irqbalance does) is not told of each time.
+        var tell = !toldAt.TryGetValue(chore.Id, out var last) || portal.Time.GetElapsedTime(last) >= Quiet;
+        if (tell)
+            toldAt[chore.Id] = portal.Time.GetTimestamp();
+        if (tell)
             await portal.Events.AppendAsync("vm.notice", target, "system", drift, warning: true, new { kind = "placement-drift" }, ct);
         if (chore.Setting is HugePagesSetting || !await RepairsAsync(vm.Id, ct))
             return;
@@ -80,7 +86,7 @@ internal sealed class ChoreWatch(PlacementLedger ledger, IMachineHost host, (VmT
             // What it says is in the look that follows.
         }
 
-        if ((await host.LookAtSettingAsync(chore.Setting, chore.Id, ct)).InForce)
+        if (tell && (await host.LookAtSettingAsync(chore.Setting, chore.Id, ct)).InForce)
             await portal.Events.AppendAsync("vm.notice", target, "system", Say.ChoreSetAgain(chore.Summary), warning: false, new { kind = "placement-repaired" }, ct);
     }
 

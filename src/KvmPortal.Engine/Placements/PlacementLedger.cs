@@ -68,18 +68,20 @@ internal sealed class PlacementLedger(PortalStore store, VmTracker tracker, Time
     }
 
     /// <summary>Gives back what the machine holds, unless its process runs or a job of it is under way: first what was changed on the host for it, then its line.</summary>
-    /// <param name="restore">Gives one chore back on the host.</param>
+    /// <param name="restore">Gives one chore back on the host; false keeps the line, and what was promised with it.</param>
     /// <returns>True when something was given back.</returns>
-    public async Task<bool> ReleaseIfIdleAsync(VmId vm, Func<PlacementChore, Task> restore, CancellationToken ct)
+    public async Task<bool> ReleaseIfIdleAsync(VmId vm, Func<PlacementChore, Task<bool>> restore, CancellationToken ct)
     {
         await turn.WaitAsync(ct);
         try
         {
-            if (await tracker.HasProcessAsync(vm, ct) || await IsBusyAsync(vm, ct) || await LineAsync(vm, ct) is not { } line)
+            // In this order: a start that ended after the first look has left a process, and none can reserve before this is done.
+            if (await IsBusyAsync(vm, ct) || await tracker.HasProcessAsync(vm, ct) || await LineAsync(vm, ct) is not { } line)
                 return false;
+            var given = true;
             foreach (var chore in PlacementChores.Of(line.Plan, vm).Reverse())
-                await restore(chore);
-            return await store.WriteWithPatienceAsync(async db =>
+                given &= await restore(chore);
+            return given && await store.WriteWithPatienceAsync(async db =>
             {
                 if (await db.Reservations.FirstOrDefaultAsync(r => r.VmId == vm, ct) is not { } row)
                     return false;

@@ -57,14 +57,14 @@ internal sealed class PlacementRelease(PlacementLedger ledger, HostLink link, Li
             if (await ledger.HoldsAsync(vm, ct))
                 await ledger.ReleaseIfIdleAsync(vm, chore => RestoreAsync(vm, chore, ct), ct);
         }
-        catch (PortalException e)
+        catch (Exception e) when (e is PortalException or HostException or IOException or UnauthorizedAccessException)
         {
             // It is tried again at the next change, and at the next start.
             logger.LogWarning(e, "What machine {Machine} holds could not be given back.", vm);
         }
     }
 
-    private async Task RestoreAsync(VmId vm, PlacementChore chore, CancellationToken ct)
+    private async Task<bool> RestoreAsync(VmId vm, PlacementChore chore, CancellationToken ct)
     {
         try
         {
@@ -74,8 +74,24 @@ internal sealed class PlacementRelease(PlacementLedger ledger, HostLink link, Li
         }
         catch (HostException e)
         {
-            // Its journal stays, and the machine's next end gives it back.
+            // Its line stays, and it is tried again at the next change and at the next start of the portal.
             logger.LogWarning(e, "What the start of machine {Machine} had set on the host could not be given back.", vm);
+            return false;
         }
+
+        if (chore.Setting is IrqAffinitySetting)
+            await KeepOffAsync(vm, ct);
+        return true;
+    }
+
+    /// <summary>Interrupts that come back may come to CPUs that others have dedicated meanwhile: theirs are moved once more.</summary>
+    private async Task KeepOffAsync(VmId but, CancellationToken ct)
+    {
+        foreach (var line in (await ledger.LinesAsync(ct)).Where(l => l.VmId != but))
+            foreach (var chore in PlacementChores.Of(line.Plan, line.VmId).Where(c => c.Setting is IrqAffinitySetting))
+                await foreach (var _ in host.ApplyAsync(new ApplyHostSetting { PreparationId = chore.Id, Setting = chore.Setting, Optional = true }, ct))
+                {
+                    // What cannot be moved was named at the start.
+                }
     }
 }

@@ -23,6 +23,7 @@ internal static class PlacementSpec
             Vhost = plan.Vhost,
             Dedicated = plan.Dedicated,
             CoreScheduling = definition.Placement.CoreScheduling,
+            Realtime = plan.Profile.Realtime,
             // Machine types without dies take them as sockets.
             Sockets = plan.Topology.Sockets * plan.Topology.Dies,
             CoresPerSocket = plan.Topology.Cores,

@@ -12,7 +12,7 @@ public static partial class HostSentences
         Say.HostRestarted, Say.EndedBySignalUnwatched, Say.QemuDiedUnwatched, Say.Unreachable, Say.ConnectionLost, Say.AnswersAgain, Say.TpmLost,
         Say.NotRootOwnUser, Say.NotRootNoViews, Say.NoUidReserved, Say.UsesHostNetwork, Say.NoCompanion, Say.KvmRootOnly, Say.DisksOnNoDevice, Say.NoCgroup2,
         Say.QemuNotStarted, Say.QemuEndedEarly, Say.SwtpmNotStarted, Say.SwtpmHint, Say.QemuClosedEarly, Say.NotQmp, Say.MemlockHint,
-        Say.VcpusShareCpus, Say.NoOwnControlGroup, Say.NoCpuPartitions, Say.NotTakenIntoPartition, Say.NoCoreScheduling, Say.OneThreadCores, Say.NoCookie,
+        Say.VcpusShareCpus, Say.NoOwnControlGroup, Say.NoCpuPartitions, Say.NotTakenIntoPartition, Say.NoCoreScheduling, Say.NoRealtimeKernel, Say.RealtimeNeedsOwnCpus, Say.OneThreadCores, Say.NoCookie,
         Say.VcpuRoomHint, Say.MemoryRoomHint, Say.VcpuHeldHint, Say.MemoryHint, Say.GuestStill, Say.GuestStillHint,
     }.ToDictionary(s => s.Text);
 

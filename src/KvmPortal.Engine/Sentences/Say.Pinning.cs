@@ -30,6 +30,8 @@ public static partial class Say
     public static Sentence KernelOfPartition(string words) => Make($"The kernel says of the partition: {words}.");
     public static Sentence CpusIsolated(string cpus) => Make($"CPUs {cpus} in an isolated partition of their own");
     public static Sentence PartitionLost(string words) => Make($"The partition of the vCPUs' CPUs is not in force any more: {words}.");
+    public static Sentence NoRealtimeKernel => Make("This kernel is not a real-time kernel: vCPUs in the real-time class could stop the host.");
+    public static Sentence RealtimeNeedsOwnCpus => Make("vCPUs run in the real-time class only where each has a CPU of its own.");
     public static Sentence NoCoreScheduling => Make("This kernel has no core scheduling.");
     public static Sentence OneThreadCores => Make("The host's cores have one thread each.");
     public static Sentence NoCookie => Make("The kernel gave it no cookie.");

@@ -25,6 +25,8 @@ public sealed record MachinePlacement
     public bool CpuPowerManagement { get; init; }
     /// <summary>Nobody else, not even another machine of its owner, runs on the other threads of a core while this machine runs on one (core scheduling); for machines that share cores.</summary>
     public bool CoreScheduling { get; init; }
+    /// <summary>vCPUs run in the real-time class (SCHED_FIFO); only on a real-time kernel, and only where each has a CPU of its own.</summary>
+    public bool Realtime { get; init; }
     /// <summary>Whether a thread that somebody moved is put back; it is told in any case.</summary>
     public bool Repair { get; init; } = true;
 }

@@ -4,7 +4,7 @@ using KvmPortal.Host.Launch;
 namespace KvmPortal.Host.Pinning;
 
 /// <summary>Pins running machines, and releases them.</summary>
-internal sealed class MachinePinning(RunningMachines machines, Pins pins, SharedPool pool)
+internal sealed class MachinePinning(RunningMachines machines, Pins pins, SharedPool pool, RealtimeVcpus realtime)
 {
     /// <summary>A machine without a placement stays off the CPUs of others from its first instruction on.</summary>
     public void SettleShared(MachineSupervisor machine) => pool.Settle(machine, pool.Now());
@@ -32,6 +32,10 @@ internal sealed class MachinePinning(RunningMachines machines, Pins pins, Shared
                 // The partition first: who comes into a group is set to all of its CPUs.
                 var isolation = machines.Launcher.Isolate(id, machine.Pid, placement, machine.VcpuThreads);
                 var changed = pins.Apply(machine.Threads, placement) || before is null;
+                if (placement.Realtime)
+                    realtime.Apply(placement, machine.VcpuThreads);
+                else if (before is { Realtime: true })
+                    realtime.Release(machine.VcpuThreads);
                 machine.Keep(placement, isolation);
                 return new StepDone(changed) { Pid = machine.Pid, Confinement = machine.Run.Confinement };
             }
@@ -58,6 +62,8 @@ internal sealed class MachinePinning(RunningMachines machines, Pins pins, Shared
             return;
         lock (machine.Moving)
         {
+            if (machine.Run.Placement is { Realtime: true })
+                realtime.Release(machine.VcpuThreads);
             machine.Keep(null);
             if (!machine.IsAlive)
                 return;

@@ -32,6 +32,21 @@ public sealed class ChoreTests
     }
 
     [Fact]
+    public async Task Interrupts_that_come_back_do_not_come_to_CPUs_that_somebody_else_has_by_now()
+    {
+        await using var portal = await TestPortal.StartAsync();
+        var (first, second) = (await portal.CreateAsync(Machine("a")), await portal.CreateAsync(Machine("b")));
+        await portal.ActAsync(first.Id, VmAction.Start);
+        var own = (await portal.ActAsync(second.Id, VmAction.Start)).Plan.Placement!.Dedicated;
+        var all = await IrqsAsync(portal, CpuSet.Parse("0-31"));
+        await portal.ActAsync(first.Id, VmAction.Stop);
+        for (var i = 0; i < 200 && (await portal.Get<PlacementOperations>().LedgerAsync(TestPortal.Ada, default)).Lines.Count > 1; i++)
+            await Task.Delay(25);
+        Assert.Equal(0, await IrqsAsync(portal, own));
+        Assert.Equal(all, await IrqsAsync(portal, CpuSet.Parse("0-31")));
+    }
+
+    [Fact]
     public async Task A_start_that_fails_gives_back_what_it_had_set_and_so_does_the_next_portal_for_one_that_was_away()
     {
         var first = await TestPortal.StartAsync();
